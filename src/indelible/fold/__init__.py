@@ -1,0 +1,1 @@
+"""The host of view components: the only importer of wasmtime."""

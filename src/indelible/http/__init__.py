@@ -1,0 +1,1 @@
+"""The HTTP surface: routes, wire schemas, error mapping. It decides nothing."""

@@ -1,0 +1,1 @@
+"""The log: the only writer, reading, proving and publishing."""

@@ -1,0 +1,1 @@
+"""Frozen types, limits, errors and clock: the standard library only."""

@@ -1,0 +1,1 @@
+"""Use cases: workspaces, keys and scopes, limits, and what each call means."""

@@ -1,0 +1,1 @@
+"""The contracts of storage, and the engines that keep them."""

@@ -1,0 +1,1 @@
+"""Followers, snapshots, residence in memory, and the catalogue of built-in views."""

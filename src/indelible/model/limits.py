@@ -1,0 +1,98 @@
+"""Every limit, with its unit in its name. Past a limit comes a clear error; nothing acknowledged is lost."""
+
+from dataclasses import dataclass
+
+KIB = 1 << 10
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of one deployment. Defaults are those of the design; each is configurable."""
+
+    # What arrives
+    event_bytes: int = 1 * MIB
+    batch_bytes: int = 16 * MIB
+    batch_events: int = 10_000
+    request_body_bytes: int = 1 * MIB  # calls that are neither batches nor components
+    component_bytes: int = 32 * MIB
+    config_bytes: int = 1 * MIB
+    header_bytes: int = 32 * KIB
+    header_seconds: int = 10
+    body_min_bytes_per_second: int = 1 * KIB
+    body_seconds: int = 60
+    connections: int = 1_024
+    idempotency_key_bytes: int = 255
+
+    # What waits
+    pending_append_bytes: int = 64 * MIB
+    pending_workspace_fraction: float = 0.25  # the share of what may wait that one workspace may fill
+    commit_group_bytes: int = 1 * MIB
+    commit_group_events: int = 2_048
+    long_polls_per_key: int = 64
+    long_poll_seconds: int = 60
+    stop_seconds: int = 20
+
+    # What is read
+    events_page_events: int = 1_000
+    events_page_bytes: int = 8 * MIB
+    logs_page: int = 1_000
+
+    # Idempotency
+    idempotency_seconds: int = 24 * 3600
+    idempotency_keys: int = 50_000_000
+    idempotency_keys_in_memory: int = 65_536
+
+    # Counts
+    logs_per_workspace: int = 10_000
+    views_per_log: int = 100
+    keys_per_workspace: int = 10_000
+    workspaces: int = 10_000
+
+    # The clock
+    clock_jump_seconds: int = 5
+    clock_steady_seconds: int = 10
+    clock_forbidden_seconds: int = 24 * 3600
+
+    # Checkpoints
+    publish_interval_seconds: float = 1.0
+
+    # The host of views
+    component_functions: int = 100_000
+    component_function_bytes: int = 256 * KIB
+    compile_seconds: int = 120
+    compile_memory_bytes: int = 2 * GIB
+    view_memory_bytes: int = 1 * GIB
+    view_instances: int = 64  # core instances inside one component
+    view_memories: int = 16
+    view_tables: int = 64
+    view_table_elements: int = 1_000_000
+    resident_views_bytes: int = 4 * GIB
+    view_stack_bytes: int = 1 * MIB
+    fold_batch_events: int = 1_000
+    fold_batch_bytes: int = 4 * MIB
+    fold_batch_seconds: float = 10.0
+    fold_fuel_per_batch: int = 20_000_000_000
+    query_seconds: float = 5.0
+    query_wait_seconds: float = 30.0  # how long a question waits for a replay to reach the head
+    query_fuel: int = 50_000_000_000
+    answer_bytes: int = 64 * MIB
+    query_params: int = 256
+    query_params_bytes: int = 8 * KIB
+    query_body_bytes: int = 1 * MIB
+    refusal_text_bytes: int = 4 * KIB
+    snapshot_part_bytes: int = 16 * MIB
+    snapshot_bytes: int = 1 * GIB
+    snapshot_every_events: int = 100_000
+    snapshot_every_seconds: int = 600
+    snapshots_kept: int = 2
+    view_idle_seconds: int = 900
+    fold_threads: int = 2
+
+    # Rates, off by default
+    appends_per_second_per_key: int = 0
+    queries_per_second_per_key: int = 0
+
+
+DEFAULT_LIMITS = Limits()
