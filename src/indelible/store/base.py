@@ -1,0 +1,251 @@
+"""The contracts of storage. An engine that keeps these words keeps the product's promises.
+
+**Durability.** `Store.transaction` returns normally only when everything written inside is on stable storage
+(fsync of the write-ahead log). A failed fsync is fatal: the engine raises `StoreBroken` and refuses all
+further writes for the life of the process; it never retries over it.
+
+**Atomicity.** What is written inside one `transaction` is visible in whole or not at all. An exception
+that leaves the block rolls everything back and is raised again.
+
+**One writer.** At most one transaction is open at a time on an engine; it belongs to one thread.
+`lock_heads` orders writers of the same log where several processes share a store.
+
+**Readers.** Every method of `Reader` sees a committed state that is at least as new as the last transaction
+that ended before the call began. Readers never block the writer and never wait for it.
+
+**What the rows mean** is not the engine's business: bodies are bytes, encoded by the layers above.
+The head is the commit point of a log: rows of `chunk` and `node` beyond `HeadRow.size` do not exist.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from indelible.model.types import LogInfo
+
+
+class StoreError(Exception):
+    """The engine refused; nothing of the transaction is stored."""
+
+
+class StoreFull(StoreError):
+    """No space is left; nothing of the transaction is stored, and later ones may succeed."""
+
+
+class StoreBroken(StoreError):
+    """Stable storage failed. Whether the transaction is stored is unknown; the process must stop."""
+
+
+class StoreRefused(StoreError):
+    """The store cannot be opened; the text says why and what to do."""
+
+
+class HeadRow(NamedTuple):
+    """A log's head as stored: `frontier` is the joined right edge, `time` the last event's (µs, 0 if none).
+
+    No event may be dated before `time_floor`, so that a window that was answered stays as it was.
+    """
+
+    size: int
+    time: int
+    time_floor: int
+    root: bytes
+    frontier: bytes
+
+
+class ChunkRow(NamedTuple):
+    """The events that one commit added to one log: `events` of them from sequence `first` on.
+
+    `leaves` are `events` joined leaf hashes of 32 bytes, `payload` the joined payloads, `meta` the rest.
+    """
+
+    first: int
+    events: int
+    time: int
+    meta: bytes
+    leaves: bytes
+    payload: bytes
+
+
+class NodeRow(NamedTuple):
+    """The hash of a perfect subtree of 256**level leaves; `level` counts tiles and is 1 or more."""
+
+    level: int
+    position: int
+    hash: bytes
+
+
+class WorkspaceRow(NamedTuple):
+    """A workspace; `key` is its number inside the store."""
+
+    key: int
+    workspace_id: bytes
+    name: str
+    created: int
+
+
+class KeyRow(NamedTuple):
+    """An API key: `secret_hash` is the SHA-256 of the whole secret, which itself is stored nowhere."""
+
+    key_id: str
+    workspace: int
+    writer: bytes
+    secret_hash: bytes
+    label: str
+    scopes: tuple[str, ...]
+    logs: tuple[str, ...] | None
+    views: tuple[str, ...] | None
+    not_before: int | None
+    expires: int | None
+    created: int
+    revoked: int | None
+    preset: str | None
+
+
+class ViewRow(NamedTuple):
+    """One version of a view. Of a view's versions at most one is `active` and at most one `pending`."""
+
+    view_id: bytes
+    log: int
+    name: str
+    version: int
+    component_sha256: str
+    config: str
+    world: str
+    builtin: str | None
+    state: str  # pending | active | retired
+    created: int
+    author: bytes
+
+
+class Reader(Protocol):
+    """What can be read at any time, from any thread."""
+
+    def meta(self, name: str) -> bytes | None:
+        """A value of the deployment, such as its name."""
+
+    def workspaces(self) -> list[WorkspaceRow]:
+        """All workspaces, oldest first."""
+
+    def log_by_id(self, log_id: bytes) -> LogInfo | None:
+        """The log with this UUID, of whatever workspace."""
+
+    def log_by_name(self, workspace: int, name: str) -> LogInfo | None:
+        """The log of this name in a workspace."""
+
+    def logs(self, workspace: int | None, after: str, limit: int) -> list[LogInfo]:
+        """Logs ordered by name (by store key when `workspace` is None and `after` is a number)."""
+
+    def head(self, log: int) -> HeadRow | None:
+        """The head of a log."""
+
+    def heads(self, logs: Sequence[int]) -> Mapping[int, HeadRow]:
+        """The heads of several logs."""
+
+    def chunks(self, log: int, sequence: int, limit: int, *, reverse: bool = False) -> list[ChunkRow]:
+        """At most `limit` chunks: the one that holds `sequence`, and those after it (before, in reverse)."""
+
+    def chunk_time(self, log: int, sequence: int) -> tuple[int, int, int] | None:
+        """First sequence, count and time of the chunk that holds `sequence`, without its bodies."""
+
+    def leaves(self, log: int, first: int, count: int) -> bytes:
+        """Joined leaf hashes of the events `first` to `first + count - 1` (sequences), all of which exist."""
+
+    def nodes(self, log: int, level: int, start: int, count: int) -> bytes:
+        """Joined hashes of `count` nodes of a tile level from index `start` on, all of which exist."""
+
+    def key(self, key_id: str) -> KeyRow | None:
+        """An API key."""
+
+    def keys(self, workspace: int) -> list[KeyRow]:
+        """The keys of a workspace, oldest first, revoked ones included."""
+
+    def views(self, log: int | None = None) -> list[ViewRow]:
+        """Active and pending versions, of one log or of all."""
+
+    def view(self, log: int, name: str, version: int | None = None) -> ViewRow | None:
+        """One version of a view, retired ones included; without a version the newest that is not retired."""
+
+    def counts(self, workspace: int) -> tuple[int, int]:
+        """How many logs and how many keys (not revoked) a workspace has."""
+
+
+class Transaction(Protocol):
+    """What can be written, inside `Store.transaction` only, by its thread only."""
+
+    def lock_heads(self, logs: Sequence[int]) -> Mapping[int, HeadRow]:
+        """Lock the heads of these logs in a fixed order and return them as last committed."""
+
+    def put_chunk(self, log: int, chunk: ChunkRow) -> None:
+        """Add a chunk that begins right after the last one."""
+
+    def put_nodes(self, log: int, nodes: Iterable[NodeRow]) -> None:
+        """Add nodes, in the order of their positions a level."""
+
+    def put_head(self, log: int, head: HeadRow) -> None:
+        """Move a log's head. This is what makes the chunks before it exist."""
+
+    def drop_beyond(self, log: int, size: int) -> int:
+        """Remove chunks after sequence `size`, which no head ever covered; return how many."""
+
+    def put_meta(self, name: str, value: bytes) -> None:
+        """Set a value of the deployment."""
+
+    def add_workspace(self, workspace_id: bytes, name: str, created: int) -> int:
+        """Add a workspace and return its number. Raises KeyError when the name is taken."""
+
+    def add_log(self, log: LogInfo, head: HeadRow) -> int:
+        """Add a log with its empty head and return its number; `log.key` is not looked at.
+
+        Raises KeyError when the name is taken in the workspace.
+        """
+
+    def add_key(self, key: KeyRow) -> None:
+        """Add an API key."""
+
+    def revoke_key(self, key_id: str, when: int) -> bool:
+        """Revoke an API key; False when there is none that is not revoked."""
+
+    def add_view(self, view: ViewRow) -> None:
+        """Add a version of a view."""
+
+    def set_view_state(self, view_id: bytes, version: int, state: str) -> bool:
+        """Set the state of a version; False when there is no such version."""
+
+    def find_keys(self, digests: Sequence[bytes], epochs: Sequence[int]) -> Mapping[bytes, int]:
+        """Of these idempotency digests, the ones that are known, with the sequence each one made first."""
+
+    def journal_keys(self, body: bytes) -> int:
+        """Add one row to the journal of keys and return its number, larger than all before."""
+
+    def merge_keys(self, epoch: int, rows: Sequence[tuple[bytes, int]], upto: int) -> None:
+        """Index rows (digest, sequence), sorted by digest, and drop the journal up to row `upto`."""
+
+    def drop_epoch(self, epoch: int, limit: int) -> int:
+        """Remove at most `limit` keys of epochs up to `epoch`; return how many were removed."""
+
+
+class Store(Protocol):
+    """An engine: readers at any time, one transaction at a time."""
+
+    @property
+    def reader(self) -> Reader:
+        """Readers may be called from any thread."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Begin; commit durably at the end of the block, roll back when an exception leaves it."""
+
+    def key_journal(self) -> list[tuple[int, bytes]]:
+        """The journal of keys that are not merged yet: number and body, oldest first."""
+
+    def key_counts(self) -> Mapping[int, int]:
+        """How many merged keys each epoch holds."""
+
+    def maintain(self) -> None:
+        """Bounded housekeeping between transactions (write-ahead log), on the writer's thread."""
+
+    def backup(self, target: str, progress: Callable[[int, int], None]) -> None:
+        """Write a consistent copy to a new file while serving; `progress(done, total)` in pages."""
+
+    def close(self) -> None:
+        """Close everything. No call may follow."""

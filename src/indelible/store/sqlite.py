@@ -1,0 +1,188 @@
+"""The embedded engine: SQLite in WAL mode with full synchronisation, through apsw's own SQLite."""
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib.resources import files
+from pathlib import Path
+
+import apsw
+
+from indelible.store.base import StoreBroken, StoreError, StoreFull, StoreRefused
+from indelible.store.sqlite_read import SqliteReader, fetch
+from indelible.store.sqlite_write import SqliteTransaction
+
+SCHEMA_VERSION = 1
+# Older versions can corrupt a WAL database that is reset while another connection reads it.
+OLDEST_SQLITE = (3, 51, 3)
+# Large pages: a commit's chunk is a few KiB, and small pages would waste a third of the disk.
+PAGE_BYTES = 16 << 10
+WAL_PAGES_BEFORE_CHECKPOINT = 512
+
+
+class SqliteStore:
+    """Implements `store.base.Store` in one file.
+
+    The directory is locked for the life of the object: a second process is refused.
+
+    Raises:
+        StoreRefused: the directory is in use, the file is no store of ours, or SQLite is too old.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        if tuple(int(part) for part in apsw.sqlite_lib_version().split(".")) < OLDEST_SQLITE:
+            raise StoreRefused(
+                f"SQLite {apsw.sqlite_lib_version()} can corrupt a store; install a newer apsw package"
+            )
+        self.path = directory / "indelible.db"
+        self._lock_file = _lock(directory)
+        self._broken: str | None = None
+        self._wal_pages = 0
+        self._writer = _open_writer(self.path)
+        self._writer.set_wal_hook(self._count_wal)
+        self._reader = SqliteReader(self.path)
+        self._writing = threading.Lock()
+
+    @property
+    def reader(self) -> SqliteReader:
+        """See `Store`."""
+        return self._reader
+
+    def _count_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqliteTransaction]:
+        """See `Store`."""
+        with self._writing:
+            if self._broken:
+                raise StoreBroken(self._broken)
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                yield SqliteTransaction(self._writer)
+                self._writer.execute("COMMIT")
+            except BaseException as error:
+                self._roll_back()
+                raise self._translate(error) from error
+
+    def _roll_back(self) -> None:
+        if self._writer.in_transaction:
+            with suppress(apsw.Error):  # the first error is the one to tell of
+                self._writer.execute("ROLLBACK")
+
+    def _translate(self, error: BaseException) -> BaseException:
+        if isinstance(error, apsw.FullError):
+            return StoreFull("no space is left for the database")
+        if isinstance(error, apsw.IOError | apsw.CorruptError | apsw.NotADBError):
+            self._broken = f"stable storage failed: {error}"
+            return StoreBroken(self._broken)
+        if isinstance(error, apsw.Error):
+            return StoreError(str(error))
+        return error
+
+    def key_journal(self) -> list[tuple[int, bytes]]:
+        """See `Store`."""
+        with self._reader.connection() as connection:
+            rows = fetch(connection, "SELECT id, body FROM key_journal ORDER BY id")
+            return [(row[0], row[1]) for row in rows]
+
+    def key_counts(self) -> Mapping[int, int]:
+        """See `Store`."""
+        with self._reader.connection() as connection:
+            return {row[0]: row[1] for row in fetch(connection, "SELECT epoch, keys FROM key_count")}
+
+    def maintain(self) -> None:
+        """See `Store`. A checkpoint copies pages that are durable already; a failed one is fatal too."""
+        if self._wal_pages < WAL_PAGES_BEFORE_CHECKPOINT or self._broken:
+            return
+        with self._writing:
+            try:
+                self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            except apsw.FullError:
+                return  # the log of pages stays, and the next commit will say that the disk is full
+            except apsw.Error as error:
+                raise self._translate(error) from error
+            self._wal_pages = 0
+
+    def backup(self, target: str, progress: Callable[[int, int], None]) -> None:
+        """See `Store`. One read transaction sees one state, while commits go on beside it."""
+        connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            pages = int(connection.pragma("page_count") or 0)
+            progress(0, pages)
+            done = threading.Event()
+            watcher = threading.Thread(target=_watch, args=(Path(target), pages, progress, done))
+            watcher.start()
+            try:
+                connection.execute("VACUUM INTO ?", (target,))
+            finally:
+                done.set()
+                watcher.join()
+            progress(pages, pages)
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """See `Store`."""
+        self._reader.close()
+        if not self._broken:
+            with suppress(apsw.Error):  # what is in the log of pages is durable; it is copied at next start
+                self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._writer.close()
+        os.close(self._lock_file)
+
+
+def _watch(target: Path, pages: int, progress: Callable[[int, int], None], done: threading.Event) -> None:
+    while not done.wait(0.2):
+        if target.exists():
+            progress(min(pages, target.stat().st_size // PAGE_BYTES), pages)
+
+
+def _lock(directory: Path) -> int:
+    handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + 2  # a server that was just killed may still be going away
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(handle)
+                raise StoreRefused(
+                    f"{directory} is in use by another process; stop it or choose another directory"
+                ) from None
+            time.sleep(0.05)
+        else:
+            return handle
+
+
+def _open_writer(path: Path) -> apsw.Connection:
+    try:
+        connection = apsw.Connection(str(path))
+        connection.set_busy_timeout(10_000)
+        connection.pragma("page_size", PAGE_BYTES)
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "FULL")
+        connection.pragma("wal_autocheckpoint", 0)
+        connection.pragma("foreign_keys", value=True)
+        connection.pragma("cache_size", -64 << 10)  # 64 MiB: the page cache does not grow with a log
+        _migrate(connection, path)
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise StoreRefused(f"{path} is damaged or no database: {error}; restore a backup") from error
+    path.chmod(0o600)
+    return connection
+
+
+def _migrate(connection: apsw.Connection, path: Path) -> None:
+    version = connection.pragma("user_version")
+    if version == SCHEMA_VERSION:
+        return
+    if version != 0:
+        raise StoreRefused(f"{path} has schema version {version}; this program knows {SCHEMA_VERSION}")
+    schema = files("indelible.store").joinpath("sql/sqlite_schema.sql").read_text()
+    with connection:
+        connection.execute(schema)
+        connection.pragma("user_version", SCHEMA_VERSION)

@@ -1,0 +1,219 @@
+"""Reading from the embedded engine: short statements on a pool of read-only connections."""
+
+import json
+import queue
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import apsw
+
+from indelible.model.types import LogInfo
+from indelible.store.base import ChunkRow, HeadRow, KeyRow, ViewRow, WorkspaceRow
+
+SEQUENCE_BITS = 40
+TILE_HASHES = 256
+HASH_BYTES = 32
+
+_LOG = "SELECT key, log_id, workspace, name, origin, created, erasable FROM log "
+_HEAD = "SELECT size, time, time_floor, root, frontier FROM head WHERE log = ?"
+_KEY = (
+    "SELECT key_id, workspace, writer, secret_hash, label, scopes, logs, views, not_before, expires,"
+    " created, revoked, preset FROM api_key "
+)
+_VIEW = (
+    "SELECT view_id, log, name, version, component_sha256, config, world, builtin, state, created, author"
+    " FROM view "
+)
+_CHUNK_AT = "SELECT max(id) FROM chunk WHERE id BETWEEN ? AND ?"
+_CHUNKS = "SELECT id, events, time, meta, leaves, payload FROM chunk WHERE id BETWEEN ? AND ? ORDER BY id "
+
+
+def chunk_id(log: int, sequence: int) -> int:
+    """The row id of the chunk of `log` that begins at `sequence`."""
+    return log << SEQUENCE_BITS | sequence
+
+
+def _log(row: tuple[Any, ...]) -> LogInfo:
+    return LogInfo(row[0], UUID(bytes=row[1]), row[2], row[3], row[4], row[5], bool(row[6]))
+
+
+def fetch(connection: apsw.Connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Run a statement and return all rows, untyped as SQLite's values are."""
+    return cast("list[tuple[Any, ...]]", connection.execute(sql, values).fetchall())
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(json.loads(text))
+
+
+def _key(row: tuple[Any, ...]) -> KeyRow:
+    names = (_names(row[5]) or (), _names(row[6]), _names(row[7]))
+    return KeyRow._make((*row[:5], *names, *row[8:]))
+
+
+class SqliteReader:
+    """Implements `store.base.Reader`. Each call borrows a connection, so any thread may call."""
+
+    def __init__(self, path: Path, connections: int = 4) -> None:
+        self._pool: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
+        self._all = [self._open(path) for _ in range(connections)]
+        for connection in self._all:
+            self._pool.put(connection)
+
+    @staticmethod
+    def _open(path: Path) -> apsw.Connection:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        connection.set_busy_timeout(10_000)
+        return connection
+
+    @contextmanager
+    def connection(self) -> Iterator[apsw.Connection]:
+        """Borrow a read-only connection for one short statement."""
+        connection = self._pool.get()
+        try:
+            yield connection
+        finally:
+            self._pool.put(connection)
+
+    def close(self) -> None:
+        """Close the connections; they must all be back in the pool."""
+        for connection in self._all:
+            connection.close()
+
+    def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self.connection() as connection:
+            return fetch(connection, sql, values)
+
+    def _row(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
+        rows = self._rows(sql, *values)
+        return rows[0] if rows else None
+
+    def meta(self, name: str) -> bytes | None:
+        """See `Reader`."""
+        row = self._row("SELECT value FROM meta WHERE name = ?", name)
+        return row[0] if row else None
+
+    def workspaces(self) -> list[WorkspaceRow]:
+        """See `Reader`."""
+        rows = self._rows("SELECT key, workspace_id, name, created FROM workspace ORDER BY key")
+        return [WorkspaceRow(*row) for row in rows]
+
+    def log_by_id(self, log_id: bytes) -> LogInfo | None:
+        """See `Reader`."""
+        row = self._row(_LOG + "WHERE log_id = ?", log_id)
+        return _log(row) if row else None
+
+    def log_by_name(self, workspace: int, name: str) -> LogInfo | None:
+        """See `Reader`."""
+        row = self._row(_LOG + "WHERE workspace = ? AND name = ?", workspace, name)
+        return _log(row) if row else None
+
+    def logs(self, workspace: int | None, after: str, limit: int) -> list[LogInfo]:
+        """See `Reader`."""
+        if workspace is None:
+            rows = self._rows(_LOG + "WHERE key > ? ORDER BY key LIMIT ?", int(after or 0), limit)
+        else:
+            sql = _LOG + "WHERE workspace = ? AND name > ? ORDER BY name LIMIT ?"
+            rows = self._rows(sql, workspace, after, limit)
+        return [_log(row) for row in rows]
+
+    def head(self, log: int) -> HeadRow | None:
+        """See `Reader`."""
+        row = self._row(_HEAD, log)
+        return HeadRow(*row) if row else None
+
+    def heads(self, logs: Sequence[int]) -> Mapping[int, HeadRow]:
+        """See `Reader`."""
+        found = {}
+        with self.connection() as connection:
+            for log in logs:
+                for row in connection.execute(_HEAD, (log,)):
+                    found[log] = HeadRow(*row)
+        return found
+
+    def chunks(self, log: int, sequence: int, limit: int, *, reverse: bool = False) -> list[ChunkRow]:
+        """See `Reader`."""
+        with self.connection() as connection:
+            low, high = chunk_id(log, 1), chunk_id(log + 1, 0) - 1
+            ((start,),) = fetch(connection, _CHUNK_AT, (low, chunk_id(log, sequence)))
+            if start is None:
+                return []
+            bounds = (low, start, limit) if reverse else (start, high, limit)
+            order = "DESC LIMIT ?" if reverse else "LIMIT ?"
+            rows = fetch(connection, _CHUNKS + order, bounds)
+        mask = (1 << SEQUENCE_BITS) - 1
+        return [ChunkRow(row[0] & mask, *row[1:]) for row in rows]
+
+    def chunk_time(self, log: int, sequence: int) -> tuple[int, int, int] | None:
+        """See `Reader`."""
+        sql = f"SELECT id, events, time FROM chunk WHERE id = ({_CHUNK_AT})"  # noqa: S608 - a constant
+        row = self._row(sql, chunk_id(log, 1), chunk_id(log, sequence))
+        return (row[0] & ((1 << SEQUENCE_BITS) - 1), row[1], row[2]) if row else None
+
+    def leaves(self, log: int, first: int, count: int) -> bytes:
+        """See `Reader`."""
+        if count == 0:
+            return b""
+        low, high = chunk_id(log, 1), chunk_id(log, first + count - 1)
+        with self.connection() as connection:
+            ((start,),) = fetch(connection, _CHUNK_AT, (low, chunk_id(log, first)))
+            if start is None:
+                raise LookupError(f"no events at {first}")
+            sql = "SELECT leaves FROM chunk WHERE id BETWEEN ? AND ? ORDER BY id"
+            joined = b"".join(row[0] for row in fetch(connection, sql, (start, high)))
+        skip = (chunk_id(log, first) - start) * HASH_BYTES
+        cut = joined[skip : skip + count * HASH_BYTES]
+        if len(cut) != count * HASH_BYTES:
+            raise LookupError(f"the leaf hashes of events {first} to {first + count - 1} are not all there")
+        return cut
+
+    def nodes(self, log: int, level: int, start: int, count: int) -> bytes:
+        """See `Reader`."""
+        if count == 0:
+            return b""
+        first, last = start // TILE_HASHES, (start + count - 1) // TILE_HASHES
+        rows = self._rows(
+            "SELECT hashes FROM tile WHERE log = ? AND level = ? AND tile BETWEEN ? AND ? ORDER BY tile",
+            *(log, level, first, last),
+        )
+        skip = (start - first * TILE_HASHES) * HASH_BYTES
+        cut = b"".join(row[0] for row in rows)[skip : skip + count * HASH_BYTES]
+        if len(cut) != count * HASH_BYTES or len(rows) != last - first + 1:
+            raise LookupError(f"nodes {start} to {start + count - 1} of level {level} are not all there")
+        return cut
+
+    def key(self, key_id: str) -> KeyRow | None:
+        """See `Reader`."""
+        row = self._row(_KEY + "WHERE key_id = ?", key_id)
+        return _key(row) if row else None
+
+    def keys(self, workspace: int) -> list[KeyRow]:
+        """See `Reader`."""
+        return [_key(row) for row in self._rows(_KEY + "WHERE workspace = ? ORDER BY created", workspace)]
+
+    def views(self, log: int | None = None) -> list[ViewRow]:
+        """See `Reader`."""
+        if log is None:
+            rows = self._rows(_VIEW + "WHERE state <> 'retired' ORDER BY log, name, version")
+        else:
+            rows = self._rows(_VIEW + "WHERE log = ? AND state <> 'retired' ORDER BY name, version", log)
+        return [ViewRow(*row) for row in rows]
+
+    def view(self, log: int, name: str, version: int | None = None) -> ViewRow | None:
+        """See `Reader`."""
+        if version is None:
+            sql = "WHERE log = ? AND name = ? AND state <> 'retired' ORDER BY version DESC LIMIT 1"
+            row = self._row(_VIEW + sql, log, name)
+        else:
+            sql = "WHERE log = ? AND name = ? AND version = ? ORDER BY created DESC LIMIT 1"
+            row = self._row(_VIEW + sql, log, name, version)
+        return ViewRow(*row) if row else None
+
+    def counts(self, workspace: int) -> tuple[int, int]:
+        """See `Reader`."""
+        logs = self._row("SELECT count(*) FROM log WHERE workspace = ?", workspace)
+        keys = self._row("SELECT count(*) FROM api_key WHERE workspace = ? AND revoked IS NULL", workspace)
+        return (logs or (0,))[0], (keys or (0,))[0]
