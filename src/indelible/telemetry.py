@@ -1,0 +1,130 @@
+"""What the product says about itself: all of its Prometheus metrics, and its structured log.
+
+Every metric stands here, so that one file is the list an operator can alert on. Counters end in `_total`,
+durations are seconds, sizes bytes. Nothing in a label comes from a tenant: a label's values are bounded by
+the code. This module imports nothing of ours; every layer may import it.
+"""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from contextvars import ContextVar
+from typing import TextIO
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+"""The registry of this process; the default one of the library is left alone."""
+
+METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""The type of `render_metrics`: the Prometheus text format."""
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""The id of the request that is being served; it stands in each line of the log that it caused."""
+
+_COMMIT_SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+_REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_GROUP_EVENTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 10_000)
+
+
+def _counter(name: str, says: str, *labels: str) -> Counter:
+    return Counter(name, says, labels, namespace="indelible", registry=REGISTRY)
+
+
+def _gauge(name: str, says: str, *labels: str) -> Gauge:
+    return Gauge(name, says, labels, namespace="indelible", registry=REGISTRY)
+
+
+def _histogram(name: str, says: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+    return Histogram(name, says, labels, namespace="indelible", buckets=buckets, registry=REGISTRY)
+
+
+# What arrives
+appends_total = _counter("appends_total", "Calls of append and append_batch that were acknowledged.")
+events_total = _counter("events_total", "Events that were committed.")
+payload_bytes_total = _counter("payload_bytes_total", "Bytes of the payloads that were committed.")
+refusals_total = _counter("refusals_total", "Refusals by their code.", "code")
+
+# The commit
+commit_seconds = _histogram("commit_seconds", "One group commit, from its lock to COMMIT.", _COMMIT_SECONDS)
+commit_groups_events = _histogram("commit_groups_events", "Events in one group commit.", _GROUP_EVENTS)
+fsync_seconds = _histogram("fsync_seconds", "COMMIT alone: the wait for stable storage.", _COMMIT_SECONDS)
+pending_bytes = _gauge("pending_bytes", "Payload bytes of appends that wait for a commit.")
+clock_clamps_total = _counter("clock_clamps_total", "Event times held back because the clock stepped back.")
+logs_refused = _gauge("logs_refused", "Logs that are refused since they don't match their published head.")
+
+# Checkpoints
+checkpoints_published_total = _counter("checkpoints_published_total", "Checkpoints stored for serving.")
+checkpoints_unpublished = _gauge(
+    "checkpoints_unpublished", "Logs whose head is ahead of their last published checkpoint."
+)
+
+# Views
+view_lag_events = _gauge("view_lag_events", "Events that views have yet to fold, over all views.")
+fold_seconds = _histogram("fold_seconds", "One batch of events in WebAssembly.", _REQUEST_SECONDS)
+fold_events_total = _counter("fold_events_total", "Events folded into views.")
+query_seconds = _histogram("query_seconds", "One question in WebAssembly.", _REQUEST_SECONDS)
+resident_views_bytes = _gauge("resident_views_bytes", "Linear memory of the views that are resident.")
+
+# HTTP
+http_requests_total = _counter("http_requests_total", "Requests answered.", "route", "status")
+http_seconds = _histogram(
+    "http_seconds",
+    "From the header's arrival to the answer's last byte handed over.",
+    _REQUEST_SECONDS,
+    "route",
+)
+http_open_requests = _gauge("http_open_requests", "Requests that are being served.")
+
+
+def render_metrics() -> bytes:
+    """Return all metrics in the Prometheus text format (`METRICS_CONTENT_TYPE`)."""
+    return generate_latest(REGISTRY)
+
+
+def configure_logging(*, json: bool, level: int = logging.INFO, stream: TextIO | None = None) -> None:
+    """Send the structured log, and what libraries log, to `stream` (standard error when None).
+
+    `json` writes one JSON object a line; otherwise lines for people, coloured on a terminal.
+    """
+    out = sys.stderr if stream is None else stream
+    renderer: structlog.types.Processor = (
+        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=out.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            _add_request_id,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([structlog.processors.format_exc_info] if json else []),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    root.handlers = [ToStructuredLog()]
+    root.setLevel(max(level, logging.WARNING))
+
+
+class ToStructuredLog(logging.Handler):
+    """Hands what libraries log with the standard library to the structured log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log `record` again, with the name of its logger."""
+        level = min(record.levelno, logging.CRITICAL)
+        structlog.get_logger().log(
+            level, record.getMessage(), logger=record.name, exc_info=record.exc_info or None
+        )
+
+
+def _add_request_id(
+    _logger: object, _method: str, event: MutableMapping[str, object]
+) -> MutableMapping[str, object]:
+    current = request_id.get()
+    if current:
+        event.setdefault("request_id", current)
+    return event
