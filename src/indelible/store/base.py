@@ -173,6 +173,9 @@ class Reader(Protocol):
 class Transaction(Protocol):
     """What can be written, inside `Store.transaction` only, by its thread only."""
 
+    def savepoint(self) -> AbstractContextManager[None]:
+        """A part that an exception undoes alone; the exception goes on, the transaction may too."""
+
     def lock_heads(self, logs: Sequence[int]) -> Mapping[int, HeadRow]:
         """Lock the heads of these logs in a fixed order and return them as last committed."""
 

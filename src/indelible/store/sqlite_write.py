@@ -1,7 +1,8 @@
 """Writing to the embedded engine: one transaction on the one writing connection."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import apsw
@@ -34,6 +35,12 @@ class SqliteTransaction:
 
     def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in self._run(sql, values)]
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """See `Transaction`."""
+        with self._connection:  # nested inside a transaction, apsw opens a savepoint
+            yield
 
     def lock_heads(self, logs: Sequence[int]) -> Mapping[int, HeadRow]:
         """See `Transaction`. The one writer holds the whole database, so reading is locking."""

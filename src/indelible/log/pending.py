@@ -1,0 +1,85 @@
+"""What waits for a commit, and whose turn it is. Used by the committer's thread alone; no I/O."""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from indelible.log.stage import Sealed
+from indelible.store.base import Transaction
+
+
+class AuditEvent(NamedTuple):
+    """An event for a workspace's `_audit` log, by the key that caused it."""
+
+    log: int
+    writer: bytes
+    payload: bytes
+
+
+class Append(NamedTuple):
+    """Events for one log, all or nothing."""
+
+    log: int
+    workspace: int
+    writer: bytes
+    sealed: Sealed
+    size: int  # payload bytes
+    digest: bytes | None  # of the idempotency key within its log
+    fingerprint: bytes  # of the request's bytes
+    expected: int | None  # the head before
+
+
+class Change(NamedTuple):
+    """A change of state, and what `_audit` says of it, in one transaction.
+
+    `apply` gets the transaction and the time (µs) and returns its result and the events to log. It may
+    raise: then nothing of it is stored, and the exception is the outcome.
+    """
+
+    apply: Callable[[Transaction, int], tuple[Any, Sequence[AuditEvent]]]
+
+
+class Pending:
+    """Appends by log, handed out round-robin, about as much at a time as one commit should hold."""
+
+    def __init__(self, group_bytes: int, group_events: int) -> None:
+        self._group_bytes = group_bytes
+        self._group_events = group_events
+        self._lanes: OrderedDict[int, deque[tuple[Append, object]]] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self._lanes)
+
+    def add(self, append: Append, ticket: object) -> None:
+        """Queue an append behind the others of its log; `ticket` comes back with it."""
+        lane = self._lanes.get(append.log)
+        if lane is None:
+            self._lanes[append.log] = lane = deque()
+        lane.append((append, ticket))
+
+    def take(self) -> dict[int, list[tuple[Append, object]]]:
+        """Take a group: one append a log in turn, until a limit is reached or nothing waits.
+
+        A single append over the limit is taken alone, so that no others wait for it in one commit.
+        """
+        group: dict[int, list[tuple[Append, object]]] = {}
+        size = events = 0
+        while self._lanes:
+            log, lane = next(iter(self._lanes.items()))
+            append = lane[0][0]
+            size += append.size
+            events += len(append.sealed.payloads)
+            if group and (size > self._group_bytes or events > self._group_events):
+                break
+            group.setdefault(log, []).append(lane.popleft())
+            if lane:
+                self._lanes.move_to_end(log)
+            else:
+                del self._lanes[log]
+        return group
+
+    def drain(self) -> list[tuple[Append, object]]:
+        """Take everything, for a stop."""
+        everything = [item for lane in self._lanes.values() for item in lane]
+        self._lanes.clear()
+        return everything
