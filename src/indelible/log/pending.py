@@ -1,5 +1,6 @@
 """What waits for a commit, and whose turn it is. Used by the committer's thread alone; no I/O."""
 
+import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -39,30 +40,37 @@ class Change(NamedTuple):
     apply: Callable[[Transaction, int], tuple[Any, Sequence[AuditEvent]]]
 
 
+class Ticket(NamedTuple):
+    """Where the answer of a call goes."""
+
+    item: Append | Change
+    future: asyncio.Future[Any]
+
+
 class Pending:
     """Appends by log, handed out round-robin, about as much at a time as one commit should hold."""
 
     def __init__(self, group_bytes: int, group_events: int) -> None:
         self._group_bytes = group_bytes
         self._group_events = group_events
-        self._lanes: OrderedDict[int, deque[tuple[Append, object]]] = OrderedDict()
+        self._lanes: OrderedDict[int, deque[tuple[Append, Ticket]]] = OrderedDict()
 
     def __bool__(self) -> bool:
         return bool(self._lanes)
 
-    def add(self, append: Append, ticket: object) -> None:
+    def add(self, append: Append, ticket: Ticket) -> None:
         """Queue an append behind the others of its log; `ticket` comes back with it."""
         lane = self._lanes.get(append.log)
         if lane is None:
             self._lanes[append.log] = lane = deque()
         lane.append((append, ticket))
 
-    def take(self) -> dict[int, list[tuple[Append, object]]]:
+    def take(self) -> dict[int, list[tuple[Append, Ticket]]]:
         """Take a group: one append a log in turn, until a limit is reached or nothing waits.
 
         A single append over the limit is taken alone, so that no others wait for it in one commit.
         """
-        group: dict[int, list[tuple[Append, object]]] = {}
+        group: dict[int, list[tuple[Append, Ticket]]] = {}
         size = events = 0
         while self._lanes:
             log, lane = next(iter(self._lanes.items()))
@@ -78,7 +86,7 @@ class Pending:
                 del self._lanes[log]
         return group
 
-    def drain(self) -> list[tuple[Append, object]]:
+    def drain(self) -> list[tuple[Append, Ticket]]:
         """Take everything, for a stop."""
         everything = [item for lane in self._lanes.values() for item in lane]
         self._lanes.clear()

@@ -1,0 +1,186 @@
+"""One group commit: the heads it touches are locked, calls are checked, staged, written, committed.
+
+Everything here runs on the committer's thread, inside one transaction. What a check refuses is settled with
+its own Problem and the rest of the group goes on; any other exception leaves the transaction undone.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from indelible import telemetry
+from indelible.log.idempotency import KeyIndex
+from indelible.log.pending import Append, AuditEvent, Change, Ticket
+from indelible.log.stage import Input, Staged, seal, stage
+from indelible.log.timekeeper import Timekeeper
+from indelible.model.clock import Randomness
+from indelible.model.errors import Problem
+from indelible.store.base import HeadRow, Store, Transaction
+
+Waiting = list[tuple[Append, Ticket]]
+Group = dict[int, Waiting]
+Changes = Sequence[tuple[Change, Ticket]]
+Outcomes = list[tuple[Ticket, object]]
+
+
+class Committed(NamedTuple):
+    """An append that is on stable storage; `leaves` are its leaf hashes in order, `salts` joined."""
+
+    first: int
+    time: int
+    leaves: Sequence[bytes]
+    salts: bytes
+
+
+class Known(NamedTuple):
+    """The idempotency key was used before, by the append whose first event is `first`."""
+
+    first: int
+
+
+class Settled(NamedTuple):
+    """What to tell the waiting calls (ticket and result or exception), and which heads moved."""
+
+    outcomes: Outcomes
+    heads: dict[int, HeadRow]
+
+
+class GroupCommit:
+    """Commits one group at a time; `commit` is the only place where anything is ever stored."""
+
+    def __init__(self, store: Store, keys: KeyIndex, timekeeper: Timekeeper, randomness: Randomness) -> None:
+        self._store = store
+        self._keys = keys
+        self._timekeeper = timekeeper
+        self._randomness = randomness
+
+    def commit(self, group: Group, changes: Changes) -> Settled:
+        """Commit a group.
+
+        Raises:
+            StoreError: as the store's contract has it.
+            Problem: `clock_unsure` or `saturated`, for the group as a whole; nothing is stored.
+        """
+        outcomes: Outcomes = []
+        heads: dict[int, HeadRow] = {}
+        new_keys: list[tuple[bytes, int]] = []
+        written = None
+        with self._store.transaction() as transaction:
+            now = self._timekeeper.now()
+            audits = self._apply(transaction, changes, now, outcomes)
+            known = self._known(transaction, group, now)
+            locked = transaction.lock_heads([*group, *(log for log in audits if log not in group)])
+            for log, waiting in group.items():
+                head = heads[log] = locked[log]
+                accepted = _accept(head, waiting, known, new_keys, outcomes)
+                if accepted:
+                    heads[log], done = self._append(transaction, log, head, now, accepted)
+                    outcomes += done
+            for log, events in audits.items():
+                head = heads.get(log, locked[log])
+                heads[log] = self._append_audits(transaction, log, head, now, events)
+            if new_keys:
+                self._keys.check_room(len(new_keys))
+                written = self._keys.write(transaction, new_keys, now)
+        if written:
+            self._keys.committed(written, new_keys)
+        return Settled(outcomes, {log: head for log, head in heads.items() if head is not locked[log]})
+
+    def _apply(
+        self,
+        transaction: Transaction,
+        changes: Changes,
+        now: int,
+        outcomes: Outcomes,
+    ) -> dict[int, list[AuditEvent]]:
+        audits: dict[int, list[AuditEvent]] = {}
+        for change, ticket in changes:
+            try:
+                with transaction.savepoint():
+                    result, events = change.apply(transaction, now)
+            except Problem as problem:
+                outcomes.append((ticket, problem))
+                continue
+            outcomes.append((ticket, result))
+            for event in events:
+                audits.setdefault(event.log, []).append(event)
+        return audits
+
+    def _known(self, transaction: Transaction, group: Group, now: int) -> dict[bytes, int]:
+        digests = [
+            append.digest for waiting in group.values() for append, _ in waiting if append.digest is not None
+        ]
+        return dict(self._keys.find(transaction, digests, now)) if digests else {}
+
+    def _append(
+        self,
+        transaction: Transaction,
+        log: int,
+        head: HeadRow,
+        now: int,
+        accepted: Waiting,
+    ) -> tuple[HeadRow, Outcomes]:
+        inputs = [
+            Input(append.writer, append.sealed, append.digest, append.fingerprint) for append, _ in accepted
+        ]
+        staged = stage(head, now, inputs)
+        _write(transaction, log, staged)
+        if now < head.time:
+            telemetry.clock_clamps_total.inc()
+        outcomes: Outcomes = []
+        at = 0
+        for (append, ticket), first in zip(accepted, staged.firsts, strict=True):
+            events = len(append.sealed.payloads)
+            leaves = staged.leaves[at : at + events]
+            outcomes.append((ticket, Committed(first, staged.head.time, leaves, append.sealed.salts)))
+            at += events
+        telemetry.appends_total.inc(len(accepted))
+        telemetry.events_total.inc(at)
+        telemetry.commit_groups_events.observe(at)
+        telemetry.payload_bytes_total.inc(sum(append.size for append, _ in accepted))
+        return staged.head, outcomes
+
+    def _append_audits(
+        self, transaction: Transaction, log: int, head: HeadRow, now: int, events: Sequence[AuditEvent]
+    ) -> HeadRow:
+        inputs = [Input(event.writer, seal([event.payload], self._randomness)) for event in events]
+        staged = stage(head, now, inputs)
+        _write(transaction, log, staged)
+        return staged.head
+
+
+def _accept(
+    head: HeadRow,
+    waiting: Waiting,
+    known: dict[bytes, int],
+    new_keys: list[tuple[bytes, int]],
+    outcomes: Outcomes,
+) -> Waiting:
+    """Check keys, then expectations, in the order of arrival; settle what is refused or known."""
+    size = head.size
+    accepted: Waiting = []
+    for append, ticket in waiting:
+        if append.digest is not None and append.digest in known:
+            outcomes.append((ticket, Known(known[append.digest])))
+            continue
+        if append.expected is not None and append.expected != size:
+            problem = Problem(
+                "sequence_mismatch",
+                f"the head is {size}, not {append.expected}; read what came before and decide again",
+                head=size,
+            )
+            outcomes.append((ticket, problem))
+            continue
+        if append.digest is not None:
+            known[append.digest] = size + 1
+            new_keys.append((append.digest, size + 1))
+        accepted.append((append, ticket))
+        size += len(append.sealed.payloads)
+    return accepted
+
+
+def _write(transaction: Transaction, log: int, staged: Staged) -> None:
+    for chunk in staged.chunks:
+        transaction.put_chunk(log, chunk)
+    if staged.nodes:
+        transaction.put_nodes(log, staged.nodes)
+    transaction.put_head(log, staged.head)

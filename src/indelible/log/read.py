@@ -1,0 +1,118 @@
+"""Reading events back: by sequence, by time, in either direction, in pages of bounded size. Blocking."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from indelible.log.chunk import Chunk, decode_chunk
+from indelible.model.types import Event
+from indelible.store.base import Reader
+
+CHUNKS_A_READ = 64
+
+
+class Span(NamedTuple):
+    """Sequences from `first` to `last`, both inside; empty when `last` is smaller."""
+
+    first: int
+    last: int
+
+
+class Columns(NamedTuple):
+    """Consecutive events column by column, as views fold them."""
+
+    first_sequence: int
+    times: Sequence[int]
+    payloads: Sequence[bytes]
+    writers: Sequence[bytes]
+    writer_of: Sequence[int]  # empty when there is one writer
+
+
+class EventReader:
+    """Reads what is committed. Any thread."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def chunks(self, log: int, span: Span, *, reverse: bool = False) -> Iterator[Chunk]:
+        """The chunks that hold events of `span`, whole, a few at a time from the store."""
+        at = span.last if reverse else span.first
+        while span.first <= at <= span.last:
+            limit = 1 if at in (span.first, span.last) and span.first == span.last else CHUNKS_A_READ
+            rows = self._reader.chunks(log, at, limit, reverse=reverse)
+            if not rows:
+                return
+            for row in rows:
+                chunk = decode_chunk(row)
+                if chunk.last < span.first or chunk.first > span.last:
+                    return
+                yield chunk
+            at = chunk.first - 1 if reverse else chunk.last + 1
+
+    def events(self, log: int, span: Span, *, reverse: bool = False) -> Iterator[Event]:
+        """The events of `span` in order, or the newest first."""
+        for chunk in self.chunks(log, span, reverse=reverse):
+            events = chunk.event_list()
+            events = events[max(0, span.first - chunk.first) : span.last - chunk.first + 1]
+            yield from reversed(events) if reverse else events
+
+    def event(self, log: int, sequence: int) -> Event | None:
+        """One event."""
+        return next(self.events(log, Span(sequence, sequence)), None)
+
+    def chunk(self, log: int, sequence: int) -> Chunk | None:
+        """The chunk that holds an event."""
+        return next(self.chunks(log, Span(sequence, sequence)), None)
+
+    def page(
+        self, log: int, span: Span, max_events: int, max_bytes: int, *, reverse: bool = False
+    ) -> tuple[list[Event], bool]:
+        """At least one event of a non-empty span, and whether more are left."""
+        events: list[Event] = []
+        size = 0
+        for event in self.events(log, span, reverse=reverse):
+            size += len(event.payload)
+            if events and (len(events) >= max_events or size > max_bytes):
+                return events, True
+            events.append(event)
+        return events, False
+
+    def columns(self, log: int, span: Span, max_events: int, max_bytes: int) -> Columns:
+        """The first events of `span` by columns: at most `max_events`, at least one where there is one."""
+        times: list[int] = []
+        payloads: list[bytes] = []
+        writers: dict[bytes, int] = {}
+        writer_of: list[int] = []
+        size = 0
+        for chunk in self.chunks(log, span):
+            skip = max(0, span.first - chunk.first)
+            keep = min(chunk.last, span.last) - chunk.first + 1
+            part = chunk.payloads()[skip:keep][: max_events - len(payloads)]
+            size += len(chunk.payload)
+            payloads += part
+            times += [chunk.time] * len(part)
+            places = [writers.setdefault(writer, len(writers)) for writer in chunk.writers]
+            if chunk.writer_of:
+                writer_of += [places[place] for place in chunk.writer_of[skip : skip + len(part)]]
+            else:
+                writer_of += [places[0]] * len(part)
+            if len(payloads) >= max_events or size >= max_bytes:
+                break
+        single = len(writers) <= 1
+        return Columns(span.first, times, payloads, list(writers), [] if single else writer_of)
+
+    def first_at_or_after(self, log: int, size: int, micros: int) -> int:
+        """The first sequence whose time is `micros` or later; `size + 1` when there is none.
+
+        Times never decrease within a log, so this is a bisection over chunks and needs no index.
+        """
+        low, high = 1, size + 1
+        while low < high:
+            found = self._reader.chunk_time(log, (low + high) // 2)
+            if found is None:
+                raise LookupError(f"no events at {(low + high) // 2}")
+            first, events, time = found
+            if time >= micros:
+                high = max(low, first)
+            else:
+                low = first + events
+        return low
