@@ -3,13 +3,14 @@
 `meta`, version 1, big-endian:
 
     u8 version = 1 · u8 flags (1: writer column, 2: keys) · u16 number of writers · 16 bytes a writer
-    16 bytes of salt an event · u32 payload length an event
+    16 bytes of salt an event · 32 bytes of commitment an event · u32 payload length an event
     with flag 1: u16 an event, its place among the writers
     with flag 2: u32 number of keys, then each:
                  u32 offset in the chunk, u32 events, digest[16], fingerprint[16]
 
 A key's `events` may reach past the chunk: a large batch is stored as several chunks, and its key stands in
-the first.
+the first. Commitments are stored although payload and salt give them: entries are served without reading
+payloads, and stay whole when a payload is erased one day.
 """
 
 import struct
@@ -17,12 +18,14 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+from indelible.merkle.entry import Entry
 from indelible.model.types import Event
 from indelible.store.base import ChunkRow
 
 VERSION = 1
 SALT_BYTES = 16
 WRITER_BYTES = 16
+COMMITMENT_BYTES = 32
 LEAF_BYTES = 32
 _WRITER_COLUMN = 1
 _KEYS = 2
@@ -52,6 +55,7 @@ class Chunk(NamedTuple):
     writers: tuple[bytes, ...]
     writer_of: Sequence[int]  # places in `writers`; empty when there is one writer
     salts: bytes
+    commitments: bytes
     lengths: Sequence[int]
     keys: tuple[KeyUse, ...]
     leaves: bytes
@@ -80,9 +84,17 @@ class Chunk(NamedTuple):
             for i, payload in enumerate(self.payloads())
         ]
 
+    def entry(self, offset: int) -> Entry:
+        """The Merkle tree's entry of the event at `offset`."""
+        return Entry(self.first + offset, self.time, self.writer(offset), self.commitment(offset))
+
     def leaf(self, offset: int) -> bytes:
         """The leaf hash of the event at `offset`."""
         return self.leaves[offset * LEAF_BYTES : (offset + 1) * LEAF_BYTES]
+
+    def commitment(self, offset: int) -> bytes:
+        """The commitment of the event at `offset`."""
+        return self.commitments[offset * COMMITMENT_BYTES : (offset + 1) * COMMITMENT_BYTES]
 
     def salt(self, offset: int) -> bytes:
         """The salt of the event at `offset`."""
@@ -92,7 +104,9 @@ class Chunk(NamedTuple):
 def encode_meta(
     writers: Sequence[bytes],
     writer_of: Sequence[int],
+    *,
     salts: bytes,
+    commitments: bytes,
     lengths: Sequence[int],
     keys: Sequence[KeyUse],
 ) -> bytes:
@@ -103,6 +117,7 @@ def encode_meta(
         _HEADER.pack(VERSION, flags, len(writers)),
         *writers,
         salts,
+        commitments,
         struct.pack(f">{events}I", *lengths),
     ]
     if writer_of:
@@ -134,6 +149,8 @@ def _decode(row: ChunkRow) -> Chunk:
     at += WRITER_BYTES * writer_count
     salts = row.meta[at : at + SALT_BYTES * row.events]
     at += SALT_BYTES * row.events
+    commitments = row.meta[at : at + COMMITMENT_BYTES * row.events]
+    at += COMMITMENT_BYTES * row.events
     lengths = struct.unpack_from(f">{row.events}I", row.meta, at)
     at += 4 * row.events
     writer_of: Sequence[int] = ()
@@ -156,6 +173,7 @@ def _decode(row: ChunkRow) -> Chunk:
         writers,
         writer_of,
         salts,
+        commitments,
         lengths,
         keys,
         row.leaves,

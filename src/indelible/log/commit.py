@@ -56,7 +56,7 @@ class Committer:
         self._on_fatal = on_fatal
         self._keys = KeyIndex(store, limits)
         self._groups = GroupCommit(store, self._keys, timekeeper, randomness)
-        self._inbox: SimpleQueue[Outcomes | object] = SimpleQueue()
+        self._inbox: SimpleQueue[list[Ticket] | None] = SimpleQueue()
         self._outbox: list[Ticket] = []
         self._pending = Pending(limits.commit_group_bytes, limits.commit_group_events)
         self._changes: deque[tuple[Change, Ticket]] = deque()

@@ -103,7 +103,8 @@ class KeyIndex:
                 self._merged = {epoch: keys for epoch, keys in self._merged.items() if epoch >= oldest}
 
     def _merge_slice(self) -> None:
-        taken, rows, epoch = 0, [], self._journal[0][1]
+        taken, epoch = 0, self._journal[0][1]
+        rows: list[tuple[bytes, int]] = []
         for _, row_epoch, journal_rows in self._journal:
             if row_epoch != epoch or (rows and len(rows) + len(journal_rows) > MERGE_KEYS):
                 break

@@ -8,6 +8,7 @@ from indelible.model.types import Event
 from indelible.store.base import Reader
 
 CHUNKS_A_READ = 64
+READ_BYTES = 1 << 20
 
 
 class Span(NamedTuple):
@@ -36,9 +37,11 @@ class EventReader:
     def chunks(self, log: int, span: Span, *, reverse: bool = False) -> Iterator[Chunk]:
         """The chunks that hold events of `span`, whole, a few at a time from the store."""
         at = span.last if reverse else span.first
+        limit = 1  # grows while rows are small, so that one event costs one row and a scan few reads
         while span.first <= at <= span.last:
-            limit = 1 if at in (span.first, span.last) and span.first == span.last else CHUNKS_A_READ
             rows = self._reader.chunks(log, at, limit, reverse=reverse)
+            if sum(len(row.payload) for row in rows) * 2 <= READ_BYTES:
+                limit = min(limit * 4, CHUNKS_A_READ)
             if not rows:
                 return
             for row in rows:

@@ -6,7 +6,7 @@ Recovery and every engine run this same code, so there is one path to be right a
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from indelible.log.chunk import LEAF_BYTES, SALT_BYTES, KeyUse, encode_meta
+from indelible.log.chunk import SALT_BYTES, KeyUse, encode_meta
 from indelible.merkle.entry import commit_payloads, entry_leaf_hashes
 from indelible.merkle.frontier import decode_frontier, encode_frontier, extend, root
 from indelible.model.clock import Randomness
@@ -65,7 +65,7 @@ def stage(head: HeadRow, now: int, inputs: Sequence[Input]) -> Staged:
     """
     time = max(now, head.time, head.time_floor)
     first = head.size + 1
-    payloads, commitments = _join(inputs)
+    commitments = [commitment for item in inputs for commitment in item.sealed.commitments]
     writers: bytes | list[bytes] = inputs[0].writer
     if any(item.writer != inputs[0].writer for item in inputs):
         writers = [item.writer for item in inputs for _ in item.sealed.payloads]
@@ -78,16 +78,9 @@ def stage(head: HeadRow, now: int, inputs: Sequence[Input]) -> Staged:
         root=root(growth.frontier),
         frontier=encode_frontier(growth.frontier),
     )
-    chunks = _rows(first, time, inputs, payloads, leaves)
+    chunks = _rows(first, time, inputs, leaves)
     nodes = [NodeRow(node.level, node.position, node.hash) for node in growth.stored]
     return Staged(chunks, nodes, new_head, _firsts(first, inputs), leaves)
-
-
-def _join(inputs: Sequence[Input]) -> tuple[Sequence[bytes], Sequence[bytes]]:
-    if len(inputs) == 1:
-        return inputs[0].sealed.payloads, inputs[0].sealed.commitments
-    payloads = [payload for item in inputs for payload in item.sealed.payloads]
-    return payloads, [commitment for item in inputs for commitment in item.sealed.commitments]
 
 
 def _firsts(first: int, inputs: Sequence[Input]) -> list[int]:
@@ -98,10 +91,10 @@ def _firsts(first: int, inputs: Sequence[Input]) -> list[int]:
     return firsts
 
 
-def _rows(
-    first: int, time: int, inputs: Sequence[Input], payloads: Sequence[bytes], leaves: Sequence[bytes]
-) -> list[ChunkRow]:
+def _rows(first: int, time: int, inputs: Sequence[Input], leaves: Sequence[bytes]) -> list[ChunkRow]:
     """Cut the events into rows, each with the columns of its own part."""
+    payloads = [payload for item in inputs for payload in item.sealed.payloads]
+    commitments = [commitment for item in inputs for commitment in item.sealed.commitments]
     lengths = [len(payload) for payload in payloads]
     salts = b"".join([item.sealed.salts for item in inputs])
     order = list(dict.fromkeys(item.writer for item in inputs))
@@ -113,8 +106,14 @@ def _rows(
     rows = []
     for start, end in _cuts(lengths):
         keys = [use._replace(offset=use.offset - start) for use in uses if start <= use.offset < end]
-        cut_salts = salts[start * SALT_BYTES : end * SALT_BYTES]
-        meta = encode_meta(order, writer_of[start:end], cut_salts, lengths[start:end], keys)
+        meta = encode_meta(
+            order,
+            writer_of[start:end],
+            salts=salts[start * SALT_BYTES : end * SALT_BYTES],
+            commitments=b"".join(commitments[start:end]),
+            lengths=lengths[start:end],
+            keys=keys,
+        )
         joined = b"".join(leaves[start:end])
         rows.append(ChunkRow(first + start, end - start, time, meta, joined, b"".join(payloads[start:end])))
     return rows
@@ -141,6 +140,3 @@ def _cuts(lengths: Sequence[int]) -> list[tuple[int, int]]:
             start, size = at, 0
         size += length
     return [*cuts, (start, len(lengths))]
-
-
-__all__ = ["LEAF_BYTES", "Input", "Sealed", "Staged", "seal", "stage"]

@@ -85,11 +85,13 @@ class WorkspaceRow(NamedTuple):
 
 
 class KeyRow(NamedTuple):
-    """An API key: `secret_hash` is the SHA-256 of the whole secret, which itself is stored nowhere."""
+    """An API key: `secret_hash` is the SHA-256 of the whole secret, which itself is stored nowhere.
+
+    `key_id` is a UUID in canonical form, and the `writer` in the entries that the key appends.
+    """
 
     key_id: str
     workspace: int
-    writer: bytes
     secret_hash: bytes
     label: str
     scopes: tuple[str, ...]
@@ -132,6 +134,9 @@ class Reader(Protocol):
 
     def log_by_name(self, workspace: int, name: str) -> LogInfo | None:
         """The log of this name in a workspace."""
+
+    def log_by_key(self, key: int) -> LogInfo | None:
+        """The log with this number inside the store."""
 
     def logs(self, workspace: int | None, after: str, limit: int) -> list[LogInfo]:
         """Logs ordered by name (by store key when `workspace` is None and `after` is a number)."""
@@ -187,9 +192,6 @@ class Transaction(Protocol):
 
     def put_head(self, log: int, head: HeadRow) -> None:
         """Move a log's head. This is what makes the chunks before it exist."""
-
-    def drop_beyond(self, log: int, size: int) -> int:
-        """Remove chunks after sequence `size`, which no head ever covered; return how many."""
 
     def put_meta(self, name: str, value: bytes) -> None:
         """Set a value of the deployment."""

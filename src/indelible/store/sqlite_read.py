@@ -20,7 +20,7 @@ HASH_BYTES = 32
 _LOG = "SELECT key, log_id, workspace, name, origin, created, erasable FROM log "
 _HEAD = "SELECT size, time, time_floor, root, frontier FROM head WHERE log = ?"
 _KEY = (
-    "SELECT key_id, workspace, writer, secret_hash, label, scopes, logs, views, not_before, expires,"
+    "SELECT key_id, workspace, secret_hash, label, scopes, logs, views, not_before, expires,"
     " created, revoked, preset FROM api_key "
 )
 _VIEW = (
@@ -50,8 +50,8 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 
 
 def _key(row: tuple[Any, ...]) -> KeyRow:
-    names = (_names(row[5]) or (), _names(row[6]), _names(row[7]))
-    return KeyRow._make((*row[:5], *names, *row[8:]))
+    names = (_names(row[4]) or (), _names(row[5]), _names(row[6]))
+    return KeyRow._make((*row[:4], *names, *row[7:]))
 
 
 class SqliteReader:
@@ -109,6 +109,11 @@ class SqliteReader:
     def log_by_name(self, workspace: int, name: str) -> LogInfo | None:
         """See `Reader`."""
         row = self._row(_LOG + "WHERE workspace = ? AND name = ?", workspace, name)
+        return _log(row) if row else None
+
+    def log_by_key(self, key: int) -> LogInfo | None:
+        """See `Reader`."""
+        row = self._row(_LOG + "WHERE key = ?", key)
         return _log(row) if row else None
 
     def logs(self, workspace: int | None, after: str, limit: int) -> list[LogInfo]:

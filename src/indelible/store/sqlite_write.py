@@ -66,12 +66,6 @@ class SqliteTransaction:
         """See `Transaction`."""
         self._run(_PUT_HEAD, (*head, log))
 
-    def drop_beyond(self, log: int, size: int) -> int:
-        """See `Transaction`."""
-        bounds = (chunk_id(log, size + 1), chunk_id(log + 1, 0) - 1)
-        self._run("DELETE FROM chunk WHERE id BETWEEN ? AND ?", bounds)
-        return self._connection.changes()
-
     def put_meta(self, name: str, value: bytes) -> None:
         """See `Transaction`."""
         sql = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
@@ -98,7 +92,7 @@ class SqliteTransaction:
 
     def add_key(self, key: KeyRow) -> None:
         """See `Transaction`."""
-        values = (*key[:5], _json(key.scopes), _json(key.logs), _json(key.views), *key[8:])
+        values = (*key[:4], _json(key.scopes), _json(key.logs), _json(key.views), *key[7:])
         self._run(f"INSERT INTO api_key VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608 - marks
 
     def revoke_key(self, key_id: str, when: int) -> bool:

@@ -57,7 +57,6 @@ CREATE TABLE tile (
 CREATE TABLE api_key (
     key_id      TEXT PRIMARY KEY,
     workspace   INTEGER NOT NULL REFERENCES workspace (key),
-    writer      BLOB NOT NULL UNIQUE,
     secret_hash BLOB NOT NULL,
     label       TEXT NOT NULL,
     scopes      TEXT NOT NULL,
