@@ -84,11 +84,14 @@ class Limits:
     refusal_text_bytes: int = 4 * KIB
     snapshot_part_bytes: int = 16 * MIB
     snapshot_bytes: int = 1 * GIB
+    snapshot_parts: int = 4_096
     snapshot_every_events: int = 100_000
     snapshot_every_seconds: int = 600
     snapshots_kept: int = 2
     view_idle_seconds: int = 900
     fold_threads: int = 2
+    fold_threads_reserve: int = 2  # more of them, only for workspaces that have none running
+    questions_per_view: int = 256  # waiting ones
 
     # Rates, off by default
     appends_per_second_per_key: int = 0
