@@ -1,0 +1,151 @@
+"""Who is calling, and what they may touch.
+
+What a caller may not see does not exist for them: another workspace's log, a log that the key is not
+restricted to, and a log that was never made give the same 404 after the same look-ups.
+"""
+
+import time
+import uuid
+from collections import OrderedDict
+from typing import NamedTuple
+
+from indelible.model.errors import Problem
+from indelible.model.limits import Limits
+from indelible.model.names import is_lookup_name, is_system_name, parse_uuid
+from indelible.model.types import NO_AUTH_WRITER, ROOT_WRITER, LogInfo
+from indelible.service import secrets
+from indelible.service.rates import Rates
+from indelible.service.types import SCOPES, Caller
+from indelible.store.base import KeyRow, Reader
+
+CACHED_KEYS = 10_000
+CACHED_LOGS = 65_536
+_NOBODY = bytes(32)  # compared with when there is no such key, so that unknown ids cost the same
+
+
+class _Known(NamedTuple):
+    row: KeyRow
+    caller: Caller
+
+
+def _caller(row: KeyRow) -> Caller:
+    return Caller(
+        writer=uuid.UUID(row.key_id).bytes,
+        key_id=row.key_id,
+        workspace=row.workspace,
+        scopes=frozenset(row.scopes),
+        logs=None if row.logs is None else frozenset(row.logs),
+        views=None if row.views is None else frozenset(row.views),
+        preset=row.preset,
+    )
+
+
+class Access:
+    """Authenticates and authorises. Used on the event loop; look-ups that miss read one row."""
+
+    def __init__(
+        self, reader: Reader, limits: Limits, *, root_digest: bytes | None, default_workspace: int
+    ) -> None:
+        self._reader = reader
+        self._root_digest = root_digest
+        everything = frozenset(SCOPES)
+        writer = ROOT_WRITER if root_digest else NO_AUTH_WRITER
+        self._root = Caller(
+            writer.bytes, str(writer), default_workspace, everything, None, None, is_root=True
+        )
+        self._keys: OrderedDict[str, _Known] = OrderedDict()
+        self._logs: OrderedDict[tuple[int, str], LogInfo] = OrderedDict()
+        self.rates = Rates(limits)
+
+    # ------------------------------------------------------------------ who
+
+    def authenticate(self, authorization: str | None) -> Caller:
+        """Find the caller of an `Authorization: Bearer …` header.
+
+        Raises:
+            Problem: `unauthenticated`, the same words whether the key is unknown, wrong or revoked.
+        """
+        if self._root_digest is None:  # served without keys, to loopback only
+            return self._root
+        if not authorization or authorization[:7].lower() != "bearer ":
+            raise Problem("unauthenticated", "send Authorization: Bearer with a key of this server")
+        secret = authorization[7:].strip()
+        key_id = secrets.key_id(secret)
+        known = self._key(key_id) if key_id else None
+        valid = secrets.matches(secret, known.row.secret_hash if known else self._root_digest or _NOBODY)
+        if not valid:
+            raise Problem("unauthenticated", "the key is unknown, revoked or not valid now")
+        if known is None:
+            return self._root
+        row, now = known.row, time.time_ns() // 1_000
+        outside = (row.not_before and now < row.not_before) or (row.expires and now >= row.expires)
+        if row.revoked is not None or outside:
+            raise Problem("unauthenticated", "the key is unknown, revoked or not valid now")
+        return known.caller
+
+    def _key(self, key_id: str) -> _Known | None:
+        known = self._keys.get(key_id)
+        if known is None:
+            row = self._reader.key(key_id)
+            if row is None:
+                return None
+            known = self._keys[key_id] = _Known(row, _caller(row))
+            if len(self._keys) > CACHED_KEYS:
+                self._keys.popitem(last=False)
+        return known
+
+    def forget_key(self, key_id: str) -> None:
+        """A key was changed: its next use reads it again."""
+        self._keys.pop(key_id, None)
+
+    # ------------------------------------------------------------------ what
+
+    def need(self, caller: Caller, scope: str) -> None:
+        """Raise `forbidden` unless the caller's key has `scope`."""
+        if scope not in caller.scopes:
+            raise Problem("forbidden", f"the key needs the scope {scope}", scope=scope)
+
+    def log(self, caller: Caller, reference: str, scope: str) -> LogInfo:
+        """Find a log by its id or name for a caller with `scope`.
+
+        Raises:
+            Problem: `not_found`, `forbidden`.
+        """
+        info = self._find(caller.workspace, reference)
+        if info is None or (caller.logs is not None and str(info.log_id) not in caller.logs):
+            raise Problem("not_found", "there is no such log, or the key may not see it")
+        if scope not in caller.scopes:
+            raise Problem("forbidden", f"the key needs the scope {scope}", scope=scope)
+        return info
+
+    def writable(self, caller: Caller, reference: str) -> LogInfo:
+        """Find a log to append to; a log of the system is readable but written by nobody.
+
+        Raises:
+            Problem: `not_found`, `forbidden`, `system_log`.
+        """
+        info = self.log(caller, reference, "append")
+        if is_system_name(info.name):
+            raise Problem("system_log", f"{info.name} is written by the server alone")
+        return info
+
+    def check_view(self, caller: Caller, name: str) -> None:
+        """Raise `not_found` when the key is restricted to other views."""
+        if caller.views is not None and name not in caller.views:
+            raise Problem("not_found", "there is no such view, or the key may not see it")
+
+    def _find(self, workspace: int, reference: str) -> LogInfo | None:
+        found = self._logs.get((workspace, reference))
+        if found is not None:
+            return found
+        log_id = parse_uuid(reference)
+        if log_id is not None:
+            found = self._reader.log_by_id(log_id.bytes)
+        elif is_lookup_name(reference):
+            found = self._reader.log_by_name(workspace, reference)
+        if found is None or found.workspace != workspace:
+            return None
+        self._logs[(workspace, reference)] = found
+        if len(self._logs) > CACHED_LOGS:
+            self._logs.popitem(last=False)
+        return found
