@@ -6,6 +6,9 @@ KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
 
+# Fixed by the formats, the same for every deployment
+TREE_SIZE_MAX = (1 << 63) - 1  # leaves: what every database and the verifiers of others hold in a signed word
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -92,6 +95,11 @@ class Limits:
     fold_threads: int = 2
     fold_threads_reserve: int = 2  # more of them, only for workspaces that have none running
     questions_per_view: int = 256  # waiting ones
+
+    # Notes and proofs that are read, from anyone
+    note_bytes: int = 256 * KIB  # 16 post-quantum signatures take about 110 KiB
+    note_signatures: int = 64
+    tlog_proof_bytes: int = 320 * KIB
 
     # Rates, off by default
     appends_per_second_per_key: int = 0
