@@ -63,6 +63,9 @@ class Limits:
 
     # The host of views
     component_functions: int = 100_000
+    component_sections: int = 20_000  # of the component and all that is nested in it
+    component_modules: int = 256
+    component_depth: int = 8  # components inside components
     component_function_bytes: int = 256 * KIB
     compile_seconds: int = 120
     compile_memory_bytes: int = 2 * GIB
@@ -91,6 +94,7 @@ class Limits:
     snapshot_every_events: int = 100_000
     snapshot_every_seconds: int = 600
     snapshots_kept: int = 2
+    view_description_bytes: int = 256 * KIB
     view_idle_seconds: int = 900
     fold_threads: int = 2
     fold_threads_reserve: int = 2  # more of them, only for workspaces that have none running
