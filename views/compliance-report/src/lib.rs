@@ -1,0 +1,62 @@
+//! The built-in view `compliance-report`: `report-core` as a component of `wit/view.wit`.
+
+use std::cell::RefCell;
+
+use report_core::question::Refusal as CoreRefusal;
+use report_core::state::Payload;
+use report_core::view::{describe, View};
+
+wit_bindgen::generate!({ world: "audit-view", path: "../../wit/view.wit" });
+
+use exports::indelible::view::view::{Answer, Batch, Form, Guest, Refusal, Request};
+
+thread_local! {
+    /// The one view of this instance: the interface has no handle to pass it in.
+    static VIEW: RefCell<View> = RefCell::default();
+}
+
+struct Component;
+
+impl Guest for Component {
+    fn describe() -> String {
+        describe()
+    }
+
+    fn init(config: String, facts: Vec<(String, String)>) -> Result<(), String> {
+        let view = View::init(&config, facts)?;
+        VIEW.set(view);
+        Ok(())
+    }
+
+    fn append(events: Batch) -> Result<(), String> {
+        if !events.forms.is_empty() && events.forms.len() != events.payloads.len() {
+            return Err(format!("{} payloads came with {} forms", events.payloads.len(), events.forms.len()));
+        }
+        let payloads = events.payloads.iter().enumerate().map(|(at, text)| match events.forms.get(at) {
+            None | Some(Form::Text) => Payload::Text(text),
+            Some(Form::Base64) => Payload::NotUtf8,
+            Some(Form::Erased) => Payload::Erased,
+        });
+        let folded = VIEW.with_borrow_mut(|view| view.append(events.first_sequence, &events.times, payloads));
+        folded.map_err(|bad| bad.to_string())
+    }
+
+    fn query(request: Request) -> Result<Answer, Refusal> {
+        let answer = VIEW.with_borrow(|view| view.query(&request.params, &request.body, &request.facts));
+        match answer {
+            Ok(body) => Ok(Answer { content_type: "application/json".to_owned(), body }),
+            Err(CoreRefusal::Invalid(text)) => Err(Refusal::Invalid(text)),
+            Err(CoreRefusal::Failed(text)) => Err(Refusal::Failed(text)),
+        }
+    }
+
+    fn snapshot(part: u32) -> Option<String> {
+        VIEW.with_borrow_mut(|view| view.snapshot(part))
+    }
+
+    fn restore(part: u32, text: String, last: bool) -> Result<(), String> {
+        VIEW.with_borrow_mut(|view| view.restore(part, &text, last))
+    }
+}
+
+export!(Component);

@@ -1,0 +1,155 @@
+//! What an event says it changed: fields, and their values before and after as the JSON that was written.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use crate::pieces::{elements, entries, members, object_in, pair, Piece};
+use crate::shape::{kept, Why};
+use crate::texts::TEXT_BYTES;
+
+/// How deep a value may nest and still be kept whole: readers of answers may recurse.
+const VALUE_DEPTH: usize = 64;
+/// How much of a value that is not kept whole is shown.
+const CUT_BYTES: usize = 256;
+/// Begins a value that was not kept whole; no JSON value begins so.
+const CUT_MARK: char = '~';
+
+/// One changed field. A value that the event does not tell is absent, which is not the same as null.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Change<'a> {
+    /// The field, where it has a name.
+    pub field: Option<Cow<'a, str>>,
+    /// The value before, as `value` gives it.
+    pub before: Option<Cow<'a, str>>,
+    /// The value after.
+    pub after: Option<Cow<'a, str>>,
+}
+
+members!(PairMember {
+    Before = "old" | "before" | "from" | "old_value" | "oldValue",
+    After = "new" | "after" | "to" | "new_value" | "newValue",
+});
+
+members!(ChangeMember {
+    Field = "field" | "name" | "path" | "key" | "attribute" | "property",
+    Before = "old" | "before" | "from" | "old_value" | "oldValue",
+    After = "new" | "after" | "to" | "new_value" | "newValue" | "value",
+});
+
+/// Reads `{field: [before, after]}`, `{field: {"old": …, "new": …}}`, `{field: after}`, or an array of objects
+/// that each have a field and values. Anything else says nothing.
+pub fn read_changes(piece: Piece) -> Result<Vec<Change>, Why> {
+    match piece.as_bytes().first() {
+        Some(b'{') => from_object(piece),
+        Some(b'[') => Ok(elements(piece)?.into_iter().map(from_element).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect()),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn from_object(piece: Piece) -> Result<Vec<Change>, Why> {
+    let mut entries = entries(piece)?.0;
+    if entries.len() > 1 {
+        keep_last_of_each(&mut entries);
+    }
+    entries.into_iter().map(|(field, piece)| {
+        if field.len() > TEXT_BYTES {
+            return Err(Why::TooLong);
+        }
+        let (before, after) = before_after(piece);
+        Ok(Change { field: Some(field), before: before.map(value), after: after.map(value) })
+    }).collect()
+}
+
+/// Of members with one name the last one counts, as everywhere; those left keep their order.
+fn keep_last_of_each(entries: &mut Vec<(Cow<str>, Piece)>) {
+    let mut seen = HashSet::with_capacity(entries.len());
+    let last: Vec<bool> = entries.iter().rev().map(|(name, _)| seen.insert(name.clone())).collect();
+    let mut last = last.into_iter().rev();
+    entries.retain(|_| last.next().unwrap_or(true));
+}
+
+fn from_element(piece: Piece) -> Result<Option<Change>, Why> {
+    let Some(members) = object_in::<{ ChangeMember::COUNT }>(piece, ChangeMember::of) else { return Ok(None) };
+    let field = members.get(ChangeMember::Field as usize).map_or(Ok(None), kept)?;
+    let before = members.stated(ChangeMember::Before as usize).map(value);
+    let after = members.stated(ChangeMember::After as usize).map(value);
+    let says = field.is_some() || before.is_some() || after.is_some();
+    Ok(says.then_some(Change { field, before, after }))
+}
+
+fn before_after(piece: Piece) -> (Option<Piece>, Option<Piece>) {
+    if piece.starts_with('[') {
+        if let Some((before, after)) = pair(piece) {
+            return (Some(before), Some(after));
+        }
+    }
+    let members = object_in::<{ PairMember::COUNT }>(piece, PairMember::of).filter(|members| !members.others);
+    let stated = members.map(|members| {
+        (members.stated(PairMember::Before as usize), members.stated(PairMember::After as usize))
+    });
+    stated.filter(|stated| *stated != (None, None)).unwrap_or((None, Some(piece)))
+}
+
+/// The JSON text of a value, fit to stand in an answer and to be kept: what is too long or too deep is cut,
+/// and says so.
+fn value(piece: Piece) -> Cow<str> {
+    if piece.len() > TEXT_BYTES || depth(piece) > VALUE_DEPTH {
+        let end = (0..=CUT_BYTES.min(piece.len())).rev().find(|end| piece.is_char_boundary(*end)).unwrap_or(0);
+        return Cow::Owned(format!("{CUT_MARK}{}{CUT_MARK}{}", piece.len(), &piece[..end]));
+    }
+    if piece.contains("\\u") {
+        return Cow::Owned(without_lone_surrogates(piece));
+    }
+    Cow::Borrowed(piece)
+}
+
+/// The length in bytes and the beginning of a value that was cut, or None for a whole one.
+pub fn cut(value: &str) -> Option<(&str, &str)> {
+    value.strip_prefix(CUT_MARK)?.split_once(CUT_MARK)
+}
+
+fn depth(piece: Piece) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in piece.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth -= 1,
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// Replaces escaped halves of surrogate pairs, which many JSON readers refuse, by U+FFFD.
+fn without_lone_surrogates(piece: Piece) -> String {
+    let mut out = String::with_capacity(piece.len());
+    let mut rest = piece;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let escape = match (unit(rest), rest.get(6..).and_then(unit)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => &rest[..12],
+            (Some(0xD800..=0xDFFF), _) => {
+                out.push_str("\\ufffd");
+                rest = &rest[6..];
+                continue;
+            }
+            (Some(_), _) => &rest[..6],
+            (None, _) => &rest[..2],
+        };
+        out.push_str(escape);
+        rest = &rest[escape.len()..];
+    }
+    out + rest
+}
+
+/// The code unit of a `\uXXXX` that `text` begins with.
+fn unit(text: &str) -> Option<u16> {
+    u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()
+}

@@ -1,0 +1,163 @@
+//! Who acts and what is acted on.
+
+use crate::column::Column;
+use crate::index::{hash_pair, Index};
+use crate::texts::{TextId, Texts, NO_TEXT};
+
+/// Distinct pairs of texts, numbered from 0 in the order of their first appearance.
+#[derive(Default)]
+pub struct Pairs {
+    firsts: Column<TextId>,
+    seconds: Column<TextId>,
+    index: Index,
+}
+
+impl Pairs {
+    /// No pairs.
+    pub const fn new() -> Self {
+        Self { firsts: Column::new(), seconds: Column::new(), index: Index::new() }
+    }
+
+    /// How many there are.
+    pub const fn len(&self) -> u32 {
+        self.firsts.len()
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.firsts.is_empty()
+    }
+
+    /// The pair of a number.
+    pub fn get(&self, at: u32) -> (TextId, TextId) {
+        (self.firsts.get(at), self.seconds.get(at))
+    }
+
+    /// The number of a pair that is there.
+    pub fn find(&self, pair: (TextId, TextId)) -> Option<u32> {
+        self.index.find(hash_pair(pair), |at| self.get(at) == pair)
+    }
+
+    /// The number of a pair, which is added where it is new.
+    pub fn intern(&mut self, pair: (TextId, TextId)) -> u32 {
+        self.find(pair).unwrap_or_else(|| self.add(pair))
+    }
+
+    /// Adds a pair that is known to be new.
+    pub fn add(&mut self, pair: (TextId, TextId)) -> u32 {
+        let at = self.firsts.push(pair.0);
+        self.seconds.push(pair.1);
+        let (firsts, seconds) = (&self.firsts, &self.seconds);
+        self.index.insert(hash_pair(pair), at, |at| hash_pair((firsts.get(at), seconds.get(at))));
+        at
+    }
+
+    /// The numbers of the pairs whose second is `second`, in order.
+    pub fn with_second(&self, second: TextId) -> Vec<u32> {
+        (0..).zip(self.seconds.iter()).filter(|(_, other)| *other == second).map(|(at, _)| at).collect()
+    }
+}
+
+/// The party that stands for nobody and nothing.
+pub const NOBODY: u32 = 0;
+
+/// A name that a party was given by an event; they form a chain from the newest to the oldest.
+#[derive(Clone, Copy)]
+pub struct Naming {
+    /// Whose name it is.
+    pub party: u32,
+    /// Index of the event.
+    pub event: u32,
+    /// The name.
+    pub name: TextId,
+    /// The naming before it, plus one; 0 is none.
+    pub before: u32,
+}
+
+/// Actors, or resources: type and id are the identity, so that invoice 1 and user 1 stay two things. Names may
+/// change, and each is kept with the event that told it, so that an answer as of an earlier sequence does not
+/// depend on what came later. Number 0 is `NOBODY`.
+pub struct Parties {
+    /// Type and id of each.
+    pub keys: Pairs,
+    newest_naming: Column<u32>,
+    /// All names ever told.
+    pub namings: Column<Naming>,
+    events: Vec<Vec<u32>>,
+}
+
+impl Default for Parties {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Parties {
+    /// Only `NOBODY`.
+    pub fn new() -> Self {
+        let mut parties =
+            Self { keys: Pairs::new(), newest_naming: Column::new(), namings: Column::new(), events: Vec::new() };
+        parties.add((NO_TEXT, NO_TEXT));
+        parties
+    }
+
+    /// The number of a party, which is added where it is new.
+    pub fn intern(&mut self, key: (TextId, TextId)) -> u32 {
+        match self.keys.find(key) {
+            Some(party) => party,
+            None => self.add(key),
+        }
+    }
+
+    /// Adds a party that is known to be new.
+    pub fn add(&mut self, key: (TextId, TextId)) -> u32 {
+        self.newest_naming.push(0);
+        self.events.push(Vec::new());
+        self.keys.add(key)
+    }
+
+    /// Notes that `event` told the party's name; a name told again changes nothing.
+    pub fn name(&mut self, party: u32, event: u32, name: TextId) {
+        let before = self.newest_naming.get(party);
+        let known = before.checked_sub(1).map(|at| self.namings.get(at).name);
+        if name != NO_TEXT && known != Some(name) {
+            let at = self.namings.push(Naming { party, event, name, before });
+            self.newest_naming.set(party, at + 1);
+        }
+    }
+
+    /// The name as told by the last event below `bound` that told one.
+    pub fn name_at(&self, party: u32, bound: u32) -> TextId {
+        let mut at = self.newest_naming.get(party);
+        while let Some(naming) = at.checked_sub(1).map(|at| self.namings.get(at)) {
+            if naming.event < bound {
+                return naming.name;
+            }
+            at = naming.before;
+        }
+        NO_TEXT
+    }
+
+    /// Notes that `event`, which is newer than all noted before, is about the party.
+    pub fn link(&mut self, party: u32, event: u32) {
+        self.events[party as usize].push(event);
+    }
+
+    /// The events about the party, ascending.
+    pub fn events(&self, party: u32) -> &[u32] {
+        &self.events[party as usize]
+    }
+
+    /// The parties that a question means by `text`: those with this id, of whatever type, and the one that is
+    /// written `type:id` or `type/id` so.
+    pub fn called(&self, texts: &Texts, text: &str) -> Vec<u32> {
+        let mut found = texts.find(text).map_or_else(Vec::new, |id| self.keys.with_second(id));
+        for (at, _) in text.match_indices([':', '/']) {
+            let (kind, id) = (texts.find(&text[..at]), texts.find(&text[at + 1..]));
+            if let (Some(kind), Some(id)) = (kind, id) {
+                found.extend(self.keys.find((kind, id)));
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,342 @@
+//! Reads one event, whichever of the common shapes it has.
+//!
+//! There is no detection of a shape: each fact is looked for where ours and the other shapes have it (WorkOS,
+//! Retraced, CloudEvents 1.0, OCSF, ECS, CloudTrail), in a fixed order, and the first place that says something
+//! counts. `docs/views/compliance-report.md` has the same lists as tables.
+
+use std::borrow::Cow;
+
+use crate::changes::{read_changes, Change};
+use crate::instant;
+use crate::pieces::{elements, members, object, object_in, text, Piece, Unreadable};
+use crate::texts::TEXT_BYTES;
+
+/// Why nothing can be read from an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Why {
+    /// The payload was erased.
+    Erased = 1,
+    /// The bytes are not UTF-8.
+    NotUtf8 = 2,
+    /// Not JSON as RFC 8259 has it.
+    NotJson = 3,
+    /// JSON, but not an object.
+    NotAnObject = 4,
+    /// An identifier, a name, a type or a field of more than `TEXT_BYTES`.
+    TooLong = 5,
+}
+
+impl Why {
+    /// All reasons, each at the index of its number less one.
+    pub const ALL: [Self; 5] = [Self::Erased, Self::NotUtf8, Self::NotJson, Self::NotAnObject, Self::TooLong];
+
+    /// The name in the cover of an answer.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Erased => "erased",
+            Self::NotUtf8 => "not_utf8",
+            Self::NotJson => "not_json",
+            Self::NotAnObject => "not_an_object",
+            Self::TooLong => "too_long",
+        }
+    }
+}
+
+impl From<Unreadable> for Why {
+    fn from(_: Unreadable) -> Self {
+        Self::NotJson
+    }
+}
+
+/// An actor or a resource as an event names it. All texts are at most `TEXT_BYTES` long.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Party<'a> {
+    /// Its type, where the event has one.
+    pub kind: Option<Cow<'a, str>>,
+    /// Its identifier.
+    pub id: Cow<'a, str>,
+    /// Its name, where the event has one.
+    pub name: Option<Cow<'a, str>>,
+}
+
+/// What one event says.
+#[derive(Debug, Default)]
+pub struct Reading<'a> {
+    /// The type of the action.
+    pub action: Option<Cow<'a, str>>,
+    /// Who acted.
+    pub actor: Option<Party<'a>>,
+    /// What was acted on.
+    pub resources: Vec<Party<'a>>,
+    /// What changed.
+    pub changes: Vec<Change<'a>>,
+    /// When it happened by its own account, in microseconds since 1970.
+    pub occurred: Option<i64>,
+    /// How it ended.
+    pub outcome: Option<Cow<'a, str>>,
+    /// Whether the event itself says that it only read something.
+    pub read: bool,
+}
+
+members!(Member {
+    Type = "type", Action = "action", Event = "event", EventAction = "event.action", EventName = "eventName",
+    TypeName = "type_name", ActivityName = "activity_name", TypeUid = "type_uid", ClassUid = "class_uid",
+    ActivityId = "activity_id",
+    Actor = "actor", User = "user", UserId = "user.id", UserName = "user.name", UserEmail = "user.email",
+    UserIdentity = "userIdentity",
+    Resource = "resource", Resources = "resources", Targets = "targets", Target = "target", Entity = "entity",
+    File = "file", Subject = "subject",
+    Changes = "changes", Fields = "fields",
+    OccurredAt = "occurred_at", Time = "time", EventTime = "eventTime", Timestamp = "@timestamp",
+    TimeDt = "time_dt", Created = "created",
+    Outcome = "outcome", EventOutcome = "event.outcome", IsFailure = "is_failure", ErrorCode = "errorCode",
+    StatusId = "status_id", Status = "status",
+    Crud = "crud", ReadOnly = "readOnly",
+    SpecVersion = "specversion", Data = "data",
+});
+
+members!(PartyMember {
+    Id = "id" | "uid", Arn = "arn" | "ARN", Principal = "principalId", Path = "path",
+    UserName = "userName", Name = "name" | "display_name" | "full_name", Email = "email" | "email_addr",
+    InvokedBy = "invokedBy" | "invoked_by", Kind = "type", User = "user",
+});
+
+members!(EventMember { Action = "action", Type = "type", Outcome = "outcome" });
+
+members!(UserMember { Target = "target", Changes = "changes" });
+
+type Members<'a> = crate::pieces::Members<'a, { Member::COUNT }>;
+type EventMembers<'a> = crate::pieces::Members<'a, { EventMember::COUNT }>;
+type UserMembers<'a> = crate::pieces::Members<'a, { UserMember::COUNT }>;
+
+/// Reads an event. Members that it does not know, and known ones of another type, say nothing.
+pub fn read(payload: &str) -> Result<Reading<'_>, Why> {
+    let mut event: Members = object(payload, Member::of).map_err(|error| why(&error))?;
+    if event.get(Member::SpecVersion as usize).is_some() {
+        let data = event.get(Member::Data as usize).and_then(|data| object_in(data, Member::of));
+        if let Some(data) = data {
+            event.complete_from(&data);
+        }
+    }
+    Shape::new(event).reading()
+}
+
+fn why(error: &serde_json::Error) -> Why {
+    if error.is_data() {
+        Why::NotAnObject
+    } else {
+        Why::NotJson
+    }
+}
+
+/// A text that may be kept.
+pub fn kept(piece: Piece) -> Result<Option<Cow<str>>, Why> {
+    match text(piece)? {
+        Some(text) if text.len() > TEXT_BYTES => Err(Why::TooLong),
+        text => Ok(text),
+    }
+}
+
+struct Shape<'a> {
+    event: Members<'a>,
+    /// The object `event` of ECS.
+    ecs: Option<EventMembers<'a>>,
+}
+
+impl<'a> Shape<'a> {
+    fn new(event: Members<'a>) -> Self {
+        let ecs = event.get(Member::Event as usize).and_then(|piece| object_in(piece, EventMember::of));
+        Self { event, ecs }
+    }
+
+    fn get(&self, member: Member) -> Option<Piece<'a>> {
+        self.event.get(member as usize)
+    }
+
+    fn has(&self, member: Member) -> bool {
+        self.get(member).is_some()
+    }
+
+    fn of_ecs(&self, member: EventMember) -> Option<Piece<'a>> {
+        self.ecs.as_ref()?.get(member as usize)
+    }
+
+    fn reading(&self) -> Result<Reading<'a>, Why> {
+        let (actor, user_acts) = self.actor()?;
+        let user: Option<UserMembers> = self.get(Member::User).and_then(|user| object_in(user, UserMember::of));
+        let changes = self.changes(user.as_ref())?;
+        Ok(Reading {
+            action: self.action()?,
+            actor,
+            resources: self.resources(user.as_ref(), user_acts)?,
+            read: changes.is_empty() && self.only_reads(),
+            changes,
+            occurred: self.occurred()?,
+            outcome: self.outcome()?,
+        })
+    }
+
+    fn first_text(&self, pieces: &[Option<Piece<'a>>]) -> Result<Option<Cow<'a, str>>, Why> {
+        for piece in pieces.iter().flatten() {
+            if let Some(text) = kept(piece)? {
+                return Ok(Some(text));
+            }
+        }
+        Ok(None)
+    }
+
+    fn action(&self) -> Result<Option<Cow<'a, str>>, Why> {
+        let common = [self.get(Member::Type), self.get(Member::Action), self.get(Member::Event)];
+        if let Some(action) = self.first_text(&common)? {
+            return Ok(Some(action));
+        }
+        let ecs_type = self.of_ecs(EventMember::Type);
+        let ecs_type = ecs_type.map(|piece| elements(piece).ok().and_then(|all| all.first().copied()).unwrap_or(piece));
+        let foreign = [
+            self.of_ecs(EventMember::Action),
+            self.get(Member::EventAction),
+            self.get(Member::EventName),
+            self.get(Member::TypeName),
+            self.get(Member::ActivityName),
+            self.get(Member::TypeUid),
+            ecs_type,
+        ];
+        Ok(self.first_text(&foreign)?.or_else(|| self.ocsf_type_uid().map(Cow::Owned)))
+    }
+
+    /// OCSF computes `type_uid` so where an event leaves it out.
+    fn ocsf_type_uid(&self) -> Option<String> {
+        let number = |member| self.get(member)?.parse::<u32>().ok();
+        Some(match (number(Member::ClassUid), number(Member::ActivityId)?) {
+            (Some(class), activity) => (u64::from(class) * 100 + u64::from(activity)).to_string(),
+            (None, activity) => activity.to_string(),
+        })
+    }
+
+    /// Who acted, and whether that is the event's `user`.
+    fn actor(&self) -> Result<(Option<Party<'a>>, bool), Why> {
+        if let Some(actor) = self.get(Member::Actor).map_or(Ok(None), party)? {
+            return Ok((Some(actor), false));
+        }
+        if let Some(user) = self.get(Member::User).map_or(Ok(None), party)? {
+            return Ok((Some(user), true));
+        }
+        let (name, email) = (self.get(Member::UserName), self.get(Member::UserEmail));
+        if let Some(id) = self.first_text(&[self.get(Member::UserId), name, email])? {
+            return Ok((Some(Party { kind: None, id, name: self.first_text(&[name])? }), true));
+        }
+        Ok((self.get(Member::UserIdentity).map_or(Ok(None), party)?, false))
+    }
+
+    fn resources(&self, user: Option<&UserMembers<'a>>, user_acts: bool) -> Result<Vec<Party<'a>>, Why> {
+        let named = [Member::Resource, Member::Resources, Member::Targets, Member::Target, Member::Entity];
+        for piece in named.into_iter().filter_map(|member| self.get(member)) {
+            let found = parties(piece)?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+        let target = user.and_then(|user| user.get(UserMember::Target as usize));
+        // In OCSF's account changes `user` is whom somebody else changes.
+        let changed_user = self.get(Member::User).filter(|_| self.is_ocsf() && !user_acts);
+        let file = self.get(Member::File).filter(|piece| piece.starts_with('{'));
+        for (piece, kind) in [(target, None), (changed_user, None), (file, Some("file")), (self.get(Member::Subject), None)] {
+            if let Some(mut found) = piece.map_or(Ok(None), party)? {
+                found.kind = found.kind.or(kind.map(Cow::Borrowed));
+                return Ok(vec![found]);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn is_ocsf(&self) -> bool {
+        self.has(Member::ActivityId) || self.has(Member::ClassUid) || self.has(Member::TypeUid)
+    }
+
+    fn changes(&self, user: Option<&UserMembers<'a>>) -> Result<Vec<Change<'a>>, Why> {
+        // `fields` means something else outside Retraced, and there `crud` is required.
+        let fields = self.get(Member::Fields).filter(|_| self.has(Member::Crud));
+        let of_user = user.and_then(|user| user.get(UserMember::Changes as usize));
+        self.get(Member::Changes).or(of_user).or(fields).map_or(Ok(Vec::new()), read_changes)
+    }
+
+    fn occurred(&self) -> Result<Option<i64>, Why> {
+        let created = self.get(Member::Created).filter(|_| self.has(Member::Crud));
+        let claimed = [Member::OccurredAt, Member::Time, Member::EventTime, Member::Timestamp, Member::TimeDt];
+        let claims = claimed.into_iter().map(|member| self.get(member)).chain([created]);
+        Ok(claims.flatten().find_map(moment))
+    }
+
+    fn outcome(&self) -> Result<Option<Cow<'a, str>>, Why> {
+        let told = [self.get(Member::Outcome), self.of_ecs(EventMember::Outcome), self.get(Member::EventOutcome)];
+        if let Some(outcome) = self.first_text(&told)? {
+            return Ok(Some(outcome));
+        }
+        let status = |member| self.get(member).filter(|_| self.is_ocsf());
+        let failed = match (self.get(Member::IsFailure), status(Member::StatusId)) {
+            (Some("true"), _) | (None, Some("2")) => Some("failure"),
+            (Some("false"), _) | (None, Some("1")) => Some("success"),
+            _ => self.get(Member::ErrorCode).map(|_| "failure"),
+        };
+        match failed {
+            Some(outcome) => Ok(Some(Cow::Borrowed(outcome))),
+            None => self.first_text(&[status(Member::Status)]),
+        }
+    }
+
+    fn only_reads(&self) -> bool {
+        let number = |member| self.get(member).unwrap_or_default();
+        // File system, entity management and API activity: 2 is Read there, and something else elsewhere.
+        let ocsf = matches!(number(Member::ClassUid), "1001" | "3004" | "6003") && number(Member::ActivityId) == "2";
+        ocsf || self.get(Member::Crud) == Some("\"r\"") || self.get(Member::ReadOnly) == Some("true")
+    }
+}
+
+fn moment(piece: Piece) -> Option<i64> {
+    if piece.starts_with('"') {
+        instant::parse(&text(piece).ok()??)
+    } else {
+        instant::from_millis(piece)
+    }
+}
+
+/// One party, or each element of an array.
+fn parties(piece: Piece) -> Result<Vec<Party>, Why> {
+    if !piece.starts_with('[') {
+        return Ok(party(piece)?.into_iter().collect());
+    }
+    elements(piece)?.into_iter().filter_map(|element| party(element).transpose()).collect()
+}
+
+/// A string or a number is an identifier; an object has one, or a name to stand for it.
+fn party(piece: Piece) -> Result<Option<Party>, Why> {
+    party_within(piece, true)
+}
+
+fn party_within(piece: Piece, nested: bool) -> Result<Option<Party>, Why> {
+    if !piece.starts_with('{') {
+        return Ok(kept(piece)?.map(|id| Party { kind: None, id, name: None }));
+    }
+    let members: crate::pieces::Members<{ PartyMember::COUNT }> =
+        object(piece, PartyMember::of).map_err(|_| Why::NotJson)?;
+    let get = |member: PartyMember| members.get(member as usize).map_or(Ok(None), kept);
+    let name = || Ok::<_, Why>(get(PartyMember::Name)?.or(get(PartyMember::UserName)?));
+    for member in [PartyMember::Id, PartyMember::Arn, PartyMember::Principal, PartyMember::Path] {
+        if let Some(id) = get(member)? {
+            return Ok(Some(Party { kind: get(PartyMember::Kind)?, id, name: name()? }));
+        }
+    }
+    // OCSF says who acted in `actor.user`.
+    if let Some(user) = members.get(PartyMember::User as usize).filter(|_| nested) {
+        if let Some(user) = party_within(user, false)? {
+            return Ok(Some(user));
+        }
+    }
+    let id = match name()? {
+        Some(name) => Some(name),
+        None => get(PartyMember::Email)?.or(get(PartyMember::InvokedBy)?),
+    };
+    let kind = get(PartyMember::Kind)?;
+    Ok(id.map(|id| Party { kind, id, name: None }))
+}
