@@ -25,6 +25,7 @@ class Limits:
     header_seconds: int = 10
     body_min_bytes_per_second: int = 1 * KIB
     body_seconds: int = 60
+    request_bodies_bytes: int = 256 * MIB  # of all bodies over 64 KiB that are arriving at one time
     connections: int = 1_024
     idempotency_key_bytes: int = 255
 
