@@ -72,7 +72,7 @@ CODES: Mapping[str, Code] = _table(
 )
 
 
-class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
+class Problem(Exception):
     """A refusal: a code of `CODES`, a sentence that says what to do, and facts.
 
     `detail` never quotes a secret. Facts become members of the problem document (RFC 9457), so their

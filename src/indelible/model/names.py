@@ -49,3 +49,22 @@ def is_lookup_name(name: str) -> bool:
 def is_system_name(name: str) -> bool:
     """Say whether `name` belongs to the system (`_audit`): readable, writable by nobody."""
     return name.startswith("_")
+
+
+def log_origin(deployment: str, log_id: uuid.UUID) -> str:
+    """The origin of a log, and the name of its key (formats.md): fixed when the log is created."""
+    return f"{deployment}/logs/{log_id}"
+
+
+_DEPLOYMENT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z", re.ASCII)
+
+
+def check_deployment_name(name: str) -> str:
+    """Return `name` when a deployment may have it: lower case, digits, dots and dashes, like a host name.
+
+    Raises:
+        ValueError: it may not; the text says what is taken.
+    """
+    if not _DEPLOYMENT.match(name):
+        raise ValueError("a deployment's name is like a host name: a-z 0-9 . - (audit.example.com)")
+    return name

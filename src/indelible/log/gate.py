@@ -1,0 +1,146 @@
+"""Whether a log may be continued: what is stored is compared with what was published (DESIGN promise 5).
+
+Each log is checked once a process, before its first append or signature, and all of them in the background
+after start. A log that does not match is refused, the others go on; reading stays possible.
+"""
+
+import threading
+from typing import NamedTuple
+
+import structlog
+
+from indelible import telemetry
+from indelible.log.chunk import ChunkError, decode_chunk
+from indelible.log.prove import Prover
+from indelible.log.publish import Publisher, load_published
+from indelible.log.signers import Signers
+from indelible.merkle.entry import commit_payloads, encode_entry
+from indelible.merkle.frontier import decode_frontier
+from indelible.merkle.frontier import root as frontier_root
+from indelible.merkle.hashing import leaf_hash
+from indelible.model.errors import Problem
+from indelible.model.types import LogInfo
+from indelible.notes.note import NoteError
+from indelible.store.base import HeadRow, Reader
+from indelible.store.objects import Objects
+
+
+class Mismatch(NamedTuple):
+    """What was found in a log that is refused, in words for its operator."""
+
+    log: LogInfo
+    found: str
+
+
+class Gate:
+    """Opens logs. `is_open` is for the event loop, `open` blocks and is for threads."""
+
+    def __init__(
+        self, reader: Reader, objects: Objects, signers: Signers, prover: Prover, publisher: Publisher
+    ) -> None:
+        self._reader = reader
+        self._objects = objects
+        self._signers = signers
+        self._prover = prover
+        self._publisher = publisher
+        self._open: set[int] = set()
+        self._refused: dict[int, Mismatch] = {}
+        self._checking = threading.Lock()
+        self.read_only: str | None = None  # why nothing at all may be appended
+
+    def is_open(self, log: int) -> bool:
+        """Whether the log was checked, matched, and may be appended to."""
+        return log in self._open and self.read_only is None
+
+    def refused(self) -> list[Mismatch]:
+        """The logs that did not match."""
+        return list(self._refused.values())
+
+    def open(self, info: LogInfo) -> None:
+        """Check a log unless it was checked before.
+
+        Raises:
+            Problem: `log_behind_published_head` with what was found; `read_only`.
+        """
+        if self.read_only is not None:
+            raise Problem("read_only", self.read_only)
+        if info.key not in self._open:
+            self.check(info)
+        if info.key in self._refused:
+            found = self._refused[info.key].found
+            raise Problem(
+                "log_behind_published_head", f"this log is refused: {found}", log_id=str(info.log_id)
+            )
+
+    def check(self, info: LogInfo) -> Mismatch | None:
+        """Compare what is stored of a log with itself and with its published head."""
+        with self._checking:
+            if info.key in self._open:
+                return None
+            if info.key in self._refused:
+                return self._refused[info.key]
+            try:
+                found = self._compare(info)
+            except (LookupError, ChunkError) as error:
+                found = f"stored rows are missing or damaged: {error}"
+            if found is None:
+                self._open.add(info.key)
+                return None
+            mismatch = self._refused[info.key] = Mismatch(info, found)
+            self._publisher.refuse(info.key)
+            telemetry.logs_refused.set(len(self._refused))
+            structlog.get_logger().error("log refused", log_id=str(info.log_id), name=info.name, found=found)
+            return mismatch
+
+    def created(self, log: int) -> None:
+        """A log was created by this process: there is nothing to compare."""
+        self._open.add(log)
+
+    def _compare(self, info: LogInfo) -> str | None:
+        head = self._reader.head(info.key)
+        if head is None:
+            return "it has no stored head"
+        return self._head_fits(info, head) or self._tail_fits(info, head) or self._published_fits(info, head)
+
+    def _head_fits(self, info: LogInfo, head: HeadRow) -> str | None:
+        try:
+            frontier = decode_frontier(head.size, head.frontier)
+        except ValueError as error:
+            return f"the stored right edge is damaged: {error}"
+        if frontier_root(frontier) != head.root:
+            return f"the stored head's root at size {head.size} does not follow from its right edge"
+        if self._prover.root_at(info.key, head.size) != head.root:
+            return f"the stored head's root at size {head.size} does not follow from the stored hashes"
+        return None
+
+    def _tail_fits(self, info: LogInfo, head: HeadRow) -> str | None:
+        """Recompute the leaves of the last chunk from payload and salt; nothing may stand after it."""
+        rows = self._reader.chunks(info.key, max(head.size, 1), 1)
+        if head.size == 0:
+            return "events are stored but the head says there are none" if rows else None
+        chunk = decode_chunk(rows[0])
+        newer = self._reader.chunk_time(info.key, head.size + 1)
+        if chunk.last != head.size or (newer is not None and newer[0] > head.size):
+            return f"the stored events end at {chunk.last}, the head at {head.size}"
+        if b"".join(commit_payloads(chunk.salts, chunk.payloads())) != chunk.commitments:
+            return f"payloads of events {chunk.first} to {chunk.last} do not match their commitments"
+        leaves = b"".join(leaf_hash(encode_entry(chunk.entry(at))) for at in range(chunk.events))
+        if leaves != chunk.leaves:
+            return f"entries of events {chunk.first} to {chunk.last} do not match their leaf hashes"
+        return None
+
+    def _published_fits(self, info: LogInfo, head: HeadRow) -> str | None:
+        try:
+            published = load_published(self._objects, self._signers, info)
+        except (NoteError, ValueError) as error:
+            return f"the published checkpoint is not one of this log signed with its key: {error}"
+        if published is None:
+            return None
+        if published.size > head.size:
+            return (
+                f"a head of {published.size} events was published, the store holds {head.size}:"
+                " an older copy was restored, or the tail was cut"
+            )
+        if self._prover.root_at(info.key, published.size) != published.root:
+            return f"the published root at size {published.size} is not that of the stored events"
+        return None

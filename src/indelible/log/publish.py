@@ -1,0 +1,165 @@
+"""Publishing checkpoints: a head is signed after it is durable, once, and served when stored outside.
+
+A signed head goes to the object store before anybody gets it, and is never replaced by a smaller one or by
+another root of the same size. So whoever restores the database alone is found out by what stands there.
+"""
+
+import asyncio
+import threading
+from collections import OrderedDict
+from typing import NamedTuple
+
+import structlog
+
+from indelible import telemetry
+from indelible.log.heads import Heads
+from indelible.log.signers import Signers
+from indelible.model.errors import Problem
+from indelible.model.limits import Limits
+from indelible.model.types import LogInfo
+from indelible.notes.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from indelible.store.base import Reader
+from indelible.store.objects import Objects
+
+CACHED_CHECKPOINTS = 16_384
+
+
+class Published(NamedTuple):
+    """A checkpoint that is stored outside the database: `note` is the signed text as served."""
+
+    size: int
+    root: bytes
+    note: bytes
+
+
+def checkpoint_key(info: LogInfo) -> str:
+    """Where a log's checkpoint stands in the object store (formats.md, Archive)."""
+    return f"proofs/{info.log_id}/checkpoint"
+
+
+def load_published(objects: Objects, signers: Signers, info: LogInfo) -> Published | None:
+    """Read and verify the last published checkpoint of a log.
+
+    Raises:
+        ValueError: what stands there is not a checkpoint of this log signed with its key.
+    """
+    note = objects.get(checkpoint_key(info))
+    if note is None:
+        return None
+    checkpoint, _ = open_checkpoint(note, signers.signer(info.origin).verifier)
+    return Published(checkpoint.size, checkpoint.root, note)
+
+
+class Publisher:
+    """Signs and stores the heads of logs that are open. The only one who signs heads."""
+
+    def __init__(
+        self, reader: Reader, objects: Objects, heads: Heads, signers: Signers, limits: Limits
+    ) -> None:
+        self._reader = reader
+        self._objects = objects
+        self._heads = heads
+        self._signers = signers
+        self._interval = limits.publish_interval_seconds
+        self._published: OrderedDict[int, Published] = OrderedDict()
+        self._dirty: set[int] = set()
+        self._signing = threading.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._refused: set[int] = set()
+
+    def start(self) -> None:
+        """Begin to publish what commits leave behind, at most once an interval a log."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """Publish what is left, then end."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._publish_dirty()
+
+    def committed(self, logs: set[int]) -> None:
+        """Note that these logs have a new head. On the event loop."""
+        self._dirty |= logs - self._refused
+
+    def refuse(self, log: int) -> None:
+        """Sign nothing for this log any more: its store does not match what was published."""
+        self._refused.add(log)
+        self._dirty.discard(log)
+
+    async def latest(self, info: LogInfo) -> Published:
+        """The last published checkpoint; one of the present head is made where there is none yet."""
+        known = self._published.get(info.key)
+        return known or await asyncio.to_thread(self._publish, info)
+
+    async def at_least(self, info: LogInfo, size: int) -> Published:
+        """A published checkpoint of at least `size`, made now if need be.
+
+        Raises:
+            Problem: `beyond_head`.
+        """
+        known = self._published.get(info.key)
+        if known is not None and known.size >= size:
+            return known
+        head = self._heads.get(info.key)
+        if head.size < size:
+            raise Problem("beyond_head", f"the log has {head.size} events", head=head.size)
+        return await asyncio.to_thread(self._publish, info)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            try:
+                await self._publish_dirty()
+            except OSError:
+                structlog.get_logger().exception("checkpoints could not be stored; they wait")
+
+    async def _publish_dirty(self) -> None:
+        while self._dirty:
+            log = self._dirty.pop()
+            info = self._reader.log_by_key(log)
+            if info is None:
+                continue
+            try:
+                await asyncio.to_thread(self._publish, info)
+            except (OSError, Problem):
+                if log not in self._refused:
+                    self._dirty.add(log)
+                telemetry.checkpoints_unpublished.set(len(self._dirty))
+                raise
+        telemetry.checkpoints_unpublished.set(0)
+
+    def _publish(self, info: LogInfo) -> Published:
+        with self._signing:
+            if info.key in self._refused:
+                raise Problem(
+                    "log_behind_published_head", "this log does not match its published head; see /readyz"
+                )
+            last = self._published.get(info.key) or load_published(self._objects, self._signers, info)
+            head = self._heads.get(info.key)
+            if last is not None and last.size >= head.size:
+                return self._keep(info, self._same(info, last, head.size, head.root))
+            checkpoint = Checkpoint(info.origin, head.size, head.root)
+            note = sign_checkpoint(checkpoint, self._signers.signer(info.origin))
+            self._objects.put(checkpoint_key(info), note)
+            telemetry.checkpoints_published_total.inc()
+            return self._keep(info, Published(head.size, head.root, note))
+
+    def _same(self, info: LogInfo, last: Published, size: int, root: bytes) -> Published:
+        """A head of the published size must be the published head: no two heads of one size, ever."""
+        if last.size == size and last.root == root:
+            return last
+        self.refuse(info.key)
+        raise Problem(
+            "log_behind_published_head",
+            f"the published head has {last.size} events, the store {size}; see /readyz",
+            published=last.size,
+            head=size,
+        )
+
+    def _keep(self, info: LogInfo, published: Published) -> Published:
+        self._published[info.key] = published
+        self._published.move_to_end(info.key)
+        if len(self._published) > CACHED_CHECKPOINTS:
+            self._published.popitem(last=False)
+        return published

@@ -1,0 +1,180 @@
+"""Appending: what a call means, from its bytes to its receipt."""
+
+import asyncio
+from collections.abc import Sequence
+
+from indelible.log.core import Core
+from indelible.log.group import Committed, Known
+from indelible.log.idempotency import fingerprint, key_digest
+from indelible.log.pending import Append
+from indelible.log.read import Span
+from indelible.log.stage import Sealed, seal
+from indelible.model.errors import Problem
+from indelible.model.types import BatchReceipt, LogInfo, Receipt
+from indelible.service.access import Access
+from indelible.service.framing import Framing, split
+from indelible.service.types import Appended, AppendedBatch, Caller
+
+# Above this, cutting and hashing a batch would hold up the event loop; it goes to a thread.
+INLINE_BYTES = 64 << 10
+
+
+class Appends:
+    """The calls `append` and `append_batch`."""
+
+    def __init__(self, access: Access, core: Core) -> None:
+        self._access = access
+        self._gate = core.gate
+        self._committer = core.committer
+        self._events = core.events
+        self._publisher = core.publisher
+        self._prover = core.prover
+        self._limits = core.limits
+        self._randomness = core.randomness
+
+    async def append(
+        self,
+        caller: Caller,
+        log: str,
+        payload: bytes,
+        *,
+        idempotency_key: str | None = None,
+        expected_sequence: int | None = None,
+        proof: bool = False,
+    ) -> Appended:
+        """Append one event: the exact bytes of `payload`, at least one.
+
+        Raises:
+            Problem: `not_found`, `forbidden`, `system_log`, `empty_event`, `too_large`, `rate_limited`,
+                `sequence_mismatch`, `idempotency_key_reused`, `saturated`, `clock_unsure`, `disk_full`,
+                `commit_unknown`, `log_behind_published_head`, `read_only`, `stopping`.
+        """
+        info = self._access.writable(caller, log)
+        self._access.rates.append(caller.key_id)
+        self._check_payload(payload)
+        mark = self._mark(info, idempotency_key, "append", "", payload)
+        if not self._gate.is_open(info.key):
+            await asyncio.to_thread(self._gate.open, info)
+        sealed = seal((payload,), self._randomness)
+        outcome = await self._submit(info, caller, sealed, mark, expected_sequence)
+        replayed = isinstance(outcome, Known)
+        if isinstance(outcome, Known):
+            receipt = await asyncio.to_thread(self._replay_one, info, outcome.first, mark[1])
+        else:
+            receipt = Receipt(outcome.first, outcome.time, outcome.leaves[0], outcome.salts, caller.writer)
+        text = await self._proof(info, receipt.sequence) if proof else None
+        return Appended(receipt, info.origin, replayed, text)
+
+    async def append_batch(
+        self,
+        caller: Caller,
+        log: str,
+        body: bytes,
+        framing: Framing,
+        *,
+        idempotency_key: str | None = None,
+        expected_sequence: int | None = None,
+    ) -> AppendedBatch:
+        """Append all events of `body`, or none, with one time for all.
+
+        Raises:
+            Problem: as `append`, and `malformed_json`.
+        """
+        info = self._access.writable(caller, log)
+        self._access.rates.append(caller.key_id)
+        mark = self._mark(
+            info, idempotency_key, "append_batch", f"{framing.kind} {framing.delimiter.hex()}", body
+        )
+        if not self._gate.is_open(info.key):
+            await asyncio.to_thread(self._gate.open, info)
+        if len(body) > INLINE_BYTES:
+            sealed = await asyncio.to_thread(self._seal, body, framing)
+        else:
+            sealed = self._seal(body, framing)
+        outcome = await self._submit(info, caller, sealed, mark, expected_sequence)
+        if isinstance(outcome, Known):
+            receipt = await asyncio.to_thread(self._replay_batch, info, outcome.first, mark[1])
+            return AppendedBatch(receipt, info.origin, replayed=True)
+        last = outcome.first + len(outcome.leaves) - 1
+        leaves = b"".join(outcome.leaves)
+        receipt = BatchReceipt(outcome.first, last, outcome.time, caller.writer, outcome.salts, leaves)
+        return AppendedBatch(receipt, info.origin, replayed=False)
+
+    def _seal(self, body: bytes, framing: Framing) -> Sealed:
+        return seal(split(body, framing, self._limits), self._randomness)
+
+    def _check_payload(self, payload: bytes) -> None:
+        if not payload:
+            raise Problem("empty_event", "send the event as the request's body")
+        limit = self._limits.event_bytes
+        if len(payload) > limit:
+            raise Problem("too_large", "the event is over the limit", limit=limit, unit="bytes")
+
+    def _mark(
+        self, info: LogInfo, key: str | None, operation: str, framing: str, body: bytes
+    ) -> tuple[bytes | None, bytes]:
+        """Digests of the idempotency key and of what must be equal for its answer to be given again."""
+        if key is None:
+            return None, b""
+        if not key or len(key.encode()) > self._limits.idempotency_key_bytes:
+            limit = self._limits.idempotency_key_bytes
+            raise Problem(
+                "invalid_parameter", f"Idempotency-Key takes 1 to {limit} bytes", limit=limit, unit="bytes"
+            )
+        return key_digest(info.log_id, key), fingerprint(operation, framing, body)
+
+    async def _submit(
+        self,
+        info: LogInfo,
+        caller: Caller,
+        sealed: Sealed,
+        mark: tuple[bytes | None, bytes],
+        expected: int | None,
+    ) -> Committed | Known:
+        size = sum(map(len, sealed.payloads))
+        append = Append(info.key, info.workspace, caller.writer, sealed, size, mark[0], mark[1], expected)
+        outcome: Committed | Known = await self._committer.submit(append)
+        return outcome
+
+    async def _proof(self, info: LogInfo, sequence: int) -> bytes:
+        published = await self._publisher.at_least(info, sequence)
+        return await asyncio.to_thread(self._prover.event_proof, info, sequence, published)
+
+    # ------------------------------------------------------------------ the first answer again
+
+    def _replay_one(self, info: LogInfo, first: int, mark: bytes) -> Receipt:
+        self._first_use(info, first, mark)
+        chunk = self._events.chunk(info.key, first)
+        if chunk is None:
+            raise LookupError(f"no events at {first}")
+        at = first - chunk.first
+        return Receipt(first, chunk.time, chunk.leaf(at), chunk.salt(at), chunk.writer(at))
+
+    def _replay_batch(self, info: LogInfo, first: int, mark: bytes) -> BatchReceipt:
+        count = self._first_use(info, first, mark)
+        span = Span(first, first + count - 1)
+        salts, leaves, time, writer = b"", b"", 0, b""
+        for chunk in self._events.chunks(info.key, span):
+            low, high = max(0, span.first - chunk.first), min(chunk.last, span.last) - chunk.first + 1
+            salts += chunk.salts[low * 16 : high * 16]
+            leaves += chunk.leaves[low * 32 : high * 32]
+            time, writer = chunk.time, chunk.writer(low)
+        return BatchReceipt(first, span.last, time, writer, salts, leaves)
+
+    def _first_use(self, info: LogInfo, first: int, mark: bytes) -> int:
+        """How many events the key made, when it was the same request; else `idempotency_key_reused`."""
+        chunk = self._events.chunk(info.key, first)
+        uses: Sequence[tuple[int, bytes]] = ()
+        if chunk is not None:
+            uses = [(u.events, u.fingerprint) for u in chunk.keys if u.offset == first - chunk.first]
+        if not uses:
+            raise Problem(
+                "commit_unknown", "the first answer to this key cannot be read now; try again later"
+            )
+        if uses[0][1] != mark:
+            raise Problem(
+                "idempotency_key_reused",
+                "this key was used for another request; use a new key for new bytes",
+                sequence=first,
+            )
+        return uses[0][0]

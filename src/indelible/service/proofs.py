@@ -1,0 +1,101 @@
+"""Checkpoints, tiles, proofs and keys of a log."""
+
+import asyncio
+
+from indelible.log.core import Core
+from indelible.merkle.tiles import TilePath, parse_tile_path, partial_width
+from indelible.model.errors import Problem
+from indelible.model.types import LogInfo
+from indelible.service.access import Access
+from indelible.service.types import Caller, ConsistencyAnswer, InclusionAnswer
+
+TILE_WIDTH = 256
+
+
+class Proofs:
+    """The calls that let others check a log. All need `read`, and read a bounded number of hashes."""
+
+    def __init__(self, access: Access, core: Core) -> None:
+        self._access = access
+        self._core = core
+
+    async def checkpoint(self, caller: Caller, log: str) -> bytes:
+        """The newest published checkpoint (C2SP tlog-checkpoint)."""
+        return (await self._core.publisher.latest(await self._log(caller, log))).note
+
+    async def tile(self, caller: Caller, log: str, path: str) -> bytes:
+        """A tile or an entry bundle of a published tree (C2SP tlog-tiles); `path` is what follows `tile/`.
+
+        Raises:
+            Problem: `not_found` for a path that is no tile of the published tree.
+        """
+        info = await self._log(caller, log)
+        try:
+            tile = parse_tile_path(path)
+        except ValueError as error:
+            raise Problem("not_found", f"not a tile: {error}") from None
+        published = await self._core.publisher.latest(info)
+        if not _has(published.size, tile):
+            raise Problem("not_found", "the published tree has no such tile", size=published.size)
+        if tile.level is None:
+            return await asyncio.to_thread(self._core.prover.entries, info.key, tile.number, tile.width)
+        return await asyncio.to_thread(self._core.prover.tile, info.key, tile.level, tile.number, tile.width)
+
+    async def keys(self, caller: Caller, log: str) -> list[dict[str, object]]:
+        """All keys that ever signed this log's heads, each with the sizes for which it is valid."""
+        info = await self._log(caller, log)
+        verifier = self._core.signers.signer(info.origin).verifier
+        return [{"verifier_key": str(verifier), "valid_from_size": 0, "valid_to_size": None}]
+
+    async def inclusion(
+        self, caller: Caller, log: str, *, sequence: int, size: int | None = None
+    ) -> InclusionAnswer:
+        """A proof that an event is in the tree of `size`, by default of a published checkpoint.
+
+        Raises:
+            Problem: `invalid_parameter`, `beyond_head`.
+        """
+        info = await self._log(caller, log)
+        if sequence < 1 or (size is not None and size < sequence):
+            raise Problem("invalid_parameter", "sequence counts from 1 and must not be beyond size")
+        published = await self._core.publisher.at_least(info, max(sequence, size or 0))
+        at = size or published.size
+        leaf, hashes = await asyncio.to_thread(self._inclusion, info, sequence, at)
+        return InclusionAnswer(sequence, at, leaf, hashes, published.note)
+
+    def _inclusion(self, info: LogInfo, sequence: int, size: int) -> tuple[bytes, tuple[bytes, ...]]:
+        prover = self._core.prover
+        return prover.leaf(info.key, sequence), prover.inclusion(info.key, sequence - 1, size)
+
+    async def consistency(
+        self, caller: Caller, log: str, *, from_size: int, to_size: int | None = None
+    ) -> ConsistencyAnswer:
+        """A proof that the log of `from_size` is the beginning of that of `to_size`.
+
+        Raises:
+            Problem: `invalid_parameter`, `beyond_head`.
+        """
+        info = await self._log(caller, log)
+        if from_size < 0 or (to_size is not None and to_size < from_size):
+            raise Problem("invalid_parameter", "from and to are sizes, and from is not the larger")
+        published = await self._core.publisher.at_least(info, max(from_size, to_size or 0))
+        to_size = published.size if to_size is None else to_size
+        hashes = await asyncio.to_thread(self._core.prover.consistency, info.key, from_size, to_size)
+        return ConsistencyAnswer(from_size, to_size, hashes, published.note)
+
+    async def _log(self, caller: Caller, log: str) -> LogInfo:
+        """Find the log and have it checked: nothing of a log that does not match is proved."""
+        info = self._access.log(caller, log, "read")
+        gate = self._core.gate
+        if not gate.is_open(info.key) and gate.read_only is None:
+            await asyncio.to_thread(gate.open, info)
+        return info
+
+
+def _has(size: int, tile: TilePath) -> bool:
+    """Whether the tree of `size` has this tile: full, or partial with at most the width it has there."""
+    level = tile.level or 0
+    full = (size >> (8 * level)) // TILE_WIDTH
+    if tile.number < full:
+        return True
+    return tile.number == full and tile.width <= partial_width(level, size)

@@ -1,0 +1,103 @@
+"""Workspaces: isolated accounts. Root makes them, and reads no events of theirs."""
+
+import uuid
+from collections.abc import Sequence
+
+from indelible.log.core import Core
+from indelible.log.pending import AuditEvent, Change
+from indelible.model.errors import Problem
+from indelible.model.names import check_name
+from indelible.service import secrets
+from indelible.service.audit import AUDIT_LOG, Subject, audit_event
+from indelible.service.keys import key_created, key_info
+from indelible.service.logs import EMPTY_HEAD, LogMaker
+from indelible.service.types import SCOPES, Caller, KeyInfo, WorkspaceInfo
+from indelible.store.base import KeyRow, Transaction, WorkspaceRow
+
+DEFAULT_WORKSPACE = "default"
+
+
+class WorkspaceMaker:
+    """Makes a workspace inside a transaction: its row, its `_audit` log, and the first words in it."""
+
+    def __init__(self, maker: LogMaker) -> None:
+        self._maker = maker
+
+    def make(
+        self, transaction: Transaction, now: int, workspace_id: uuid.UUID, name: str, writer: bytes
+    ) -> tuple[int, int, list[AuditEvent]]:
+        """Make it and return its number, its audit log's number, and what to log.
+
+        Raises:
+            KeyError: the name is taken.
+        """
+        key = transaction.add_workspace(workspace_id.bytes, name, now)
+        info = self._maker.new(key, AUDIT_LOG, now)
+        audit_log = transaction.add_log(info, EMPTY_HEAD)
+        subject = Subject("workspace", str(workspace_id), name)
+        events = [audit_event(audit_log, writer, "workspace.created", subject)]
+        return key, audit_log, events + self._maker.audits(info, audit_log, writer)
+
+
+class Workspaces:
+    """The calls on `/workspaces`; both are root's."""
+
+    def __init__(self, core: Core, maker: WorkspaceMaker) -> None:
+        self._core = core
+        self._maker = maker
+
+    async def create(self, caller: Caller, name: str) -> tuple[WorkspaceInfo, KeyInfo, str]:
+        """Create a workspace with a first key that may do everything in it; its secret is shown this once.
+
+        Raises:
+            Problem: `forbidden`, `invalid_name`, `name_taken`, `limit_reached`.
+        """
+        self._need_root(caller)
+        check_name(name)
+        secret = secrets.make(self._core.randomness)
+        workspace_id = uuid.UUID(bytes=self._core.randomness(16), version=4)
+
+        def apply(transaction: Transaction, now: int) -> tuple[KeyRow, Sequence[AuditEvent]]:
+            if len(self._core.reader.workspaces()) >= self._core.limits.workspaces:
+                limit = self._core.limits.workspaces
+                raise Problem("limit_reached", f"a deployment holds at most {limit} workspaces", limit=limit)
+            try:
+                made = self._maker.make(transaction, now, workspace_id, name, caller.writer)
+            except KeyError:
+                raise Problem("name_taken", "a workspace has this name") from None
+            workspace, audit_log, events = made
+            row = KeyRow(
+                key_id=str(secret.key_id),
+                workspace=workspace,
+                secret_hash=secret.digest,
+                label="first key",
+                scopes=SCOPES,
+                logs=None,
+                views=None,
+                not_before=None,
+                expires=None,
+                created=now,
+                revoked=None,
+                preset=None,
+            )
+            transaction.add_key(row)
+            return row, [*events, key_created(audit_log, caller.writer, row)]
+
+        row: KeyRow = await self._core.committer.change(Change(apply))
+        info = self._info(next(w for w in self._core.reader.workspaces() if w.key == row.workspace))
+        return info, key_info(row, name), secret.text
+
+    async def list(self, caller: Caller) -> list[WorkspaceInfo]:
+        """All workspaces, oldest first."""
+        self._need_root(caller)
+        return [self._info(row) for row in self._core.reader.workspaces()]
+
+    def _need_root(self, caller: Caller) -> None:
+        if not caller.is_root:
+            raise Problem("forbidden", "only the root key makes and lists workspaces")
+
+    def _info(self, row: WorkspaceRow) -> WorkspaceInfo:
+        audit = self._core.reader.log_by_name(row.key, AUDIT_LOG)
+        if audit is None:
+            raise LookupError(f"workspace {row.key} has no {AUDIT_LOG}")
+        return WorkspaceInfo(uuid.UUID(bytes=row.workspace_id), row.name, row.created, audit.log_id)
