@@ -1,1 +1,1 @@
-"""The RFC 6962 tree, its proofs and its tiles: pure functions of bytes."""
+"""The RFC 6962 Merkle tree, its proofs and its tiles: pure functions of bytes."""
