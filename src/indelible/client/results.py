@@ -1,0 +1,175 @@
+"""What the calls answer: frozen values with the members of the HTTP contract.
+
+Bytes are lower-case hex and times RFC 3339 in UTC, as they were sent; properties give them parsed. A member
+that a newer server adds is ignored.
+"""
+
+import base64
+import json
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from indelible.model.instants import parse_instant
+
+
+class Head(msgspec.Struct, frozen=True):
+    """A log's size and root (hex), and the time of its last event."""
+
+    size: int
+    root: str = ""
+    time: str | None = None
+
+
+class Log(msgspec.Struct, frozen=True):
+    """A log as `create_log`, `log` and `logs` give it."""
+
+    log_id: str
+    name: str
+    origin: str = ""
+    created: str = ""
+    head: Head | None = None
+
+
+class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an append answers: a claim until a signed head covers it. `verify_receipt` recomputes the leaf."""
+
+    sequence: int
+    time: str
+    leaf_hash: str
+    salt: str
+    writer: str
+    origin: str
+    replayed: bool = False
+    proof: str | None = None  # a C2SP tlog-proof, where one was asked for
+
+    @property
+    def time_micros(self) -> int:
+        """The time of receipt in microseconds since 1970."""
+        return parse_instant(self.time)
+
+    @property
+    def writer_bytes(self) -> bytes:
+        """The 16 bytes of the key's UUID, as they stand in the entry."""
+        return UUID(self.writer).bytes
+
+
+class BatchReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What append_batch answers; all events have one time. Salts and leaf hashes come when asked for."""
+
+    first_sequence: int
+    last_sequence: int
+    count: int
+    time: str
+    writer: str
+    origin: str
+    replayed: bool = False
+    salts: list[str] = []
+    leaf_hashes: list[str] = []
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One event as it is read. Exactly one of `payload` and `payload_base64` is there."""
+
+    sequence: int
+    time: str
+    writer: str
+    salt: str
+    payload: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    payload_base64: str | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def payload_bytes(self) -> bytes:
+        """The payload's bytes. Ask with `exact=True` where they have to be those that were appended."""
+        if isinstance(self.payload_base64, str):
+            return base64.b64decode(self.payload_base64, validate=True)
+        return bytes(self.payload) if isinstance(self.payload, msgspec.Raw) else b""
+
+
+class EventPage(msgspec.Struct, frozen=True):
+    """A page of events; `next` continues as `after_sequence`, None where nothing is left."""
+
+    events: list[Event]
+    next: int | None = None
+
+
+class View(msgspec.Struct, frozen=True):
+    """A deployed view and how far it has folded."""
+
+    view_id: str
+    version: int
+    sha256: str
+    state: str  # replaying | live | failed
+    name: str = ""
+    applied: int = 0
+    head: int = 0
+    world: str = ""
+    error: dict[str, Any] | None = None
+    builtin: str | None = None
+    config_sha256: str = ""
+    pending: dict[str, Any] | None = None
+    memory_bytes: int = 0
+    created: str = ""
+
+
+class Answer(NamedTuple):
+    """An answer of a view; `sequence` is the last event folded, `view` names what answered."""
+
+    content_type: str
+    body: bytes
+    sequence: int
+    view: str
+
+    def json(self) -> Any:
+        """Return the body parsed as JSON.
+
+        Raises:
+            ValueError: the view answered something else.
+        """
+        return json.loads(self.body)
+
+
+class InclusionProof(msgspec.Struct, frozen=True):
+    """The proof that an event is in the tree of `checkpoint`."""
+
+    sequence: int
+    size: int
+    leaf_hash: str
+    hashes: list[str]
+    checkpoint: str
+
+
+class ConsistencyProof(msgspec.Struct, frozen=True):
+    """The proof that a smaller tree is a prefix of the tree of `checkpoint`."""
+
+    hashes: list[str]
+    checkpoint: str
+
+
+class Key(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An API key; `secret` is there in the answer that made it, and never again."""
+
+    key_id: str
+    writer: str
+    label: str = ""
+    workspace: str = ""
+    scopes: list[str] = []
+    logs: list[str] | None = None
+    views: list[str] | None = None
+    not_before: str | None = None
+    expires: str | None = None
+    created: str = ""
+    revoked: str | None = None
+    preset: str | None = None
+    secret: str | None = None
+
+
+class Workspace(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An isolated account; `key` is its first key, there only in the answer that made it."""
+
+    workspace_id: str
+    name: str
+    created: str = ""
+    audit_log_id: str = ""
+    key: Key | None = None
