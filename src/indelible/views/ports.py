@@ -1,0 +1,94 @@
+"""What the views need from below, as contracts. Implementations stand in the layers that own the thing."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from indelible.fold.types import Answer, Batch, Compiled, Question
+
+Facts = Sequence[tuple[str, str]]
+
+
+class Columns(NamedTuple):
+    """A run of consecutive events of one log, column by column; it may be empty."""
+
+    first_sequence: int
+    times: Sequence[int]  # one each, µs since 1970
+    payloads: Sequence[bytes]  # exact bytes
+    writers: Sequence[bytes]  # the distinct writers, 16 bytes each
+    writer_of: Sequence[int]  # one each: a place in `writers`; empty when there is only one
+
+
+class EventSource(Protocol):
+    """The committed events of all logs. Calls block, and may come from any thread.
+
+    What `read` has returned stays true for ever: events are never changed and heads never go back.
+    Any exception means "not now": the views try again later.
+    """
+
+    def committed(self, log: int) -> tuple[int, bytes]:
+        """Size and root of the newest head that this node knows to be committed; it never goes back."""
+
+    def read(self, log: int, after_sequence: int, max_events: int, max_bytes: int) -> Columns:
+        """The events that follow `after_sequence`, as far as they are committed.
+
+        At most `max_events`, and no more than `max_bytes` of payload except that one event always fits.
+        """
+
+    def root_at(self, log: int, size: int) -> bytes:
+        """The root of the log's first `size` events, recomputed from stored hashes."""
+
+
+class Objects(Protocol):
+    """Where snapshots are stored: whole values under keys of plain segments joined by `/`.
+
+    Any exception means "not now"; a snapshot is an economy, never the only copy of anything.
+    """
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store a value, whole and durably, replacing what was there."""
+
+    def get(self, key: str) -> bytes | None:
+        """The value, or None."""
+
+    def list(self, prefix: str) -> list[str]:
+        """The keys that begin with `prefix`, a folder ending in `/`, sorted."""
+
+    def delete(self, key: str) -> None:
+        """Remove a value; nothing happens where there is none."""
+
+
+class Instance(Protocol):
+    """A view in memory (`fold.Fold`): used by one thread at a time."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Linear memory that it holds."""
+
+    @property
+    def usable(self) -> bool:
+        """False once a call has left it in an unknown state."""
+
+    def append(self, batch: Batch) -> None:
+        """Fold events. Raises GuestError, GuestTrap or Aborted, each of which leaves it unusable."""
+
+    def query(self, question: Question, /) -> Answer:
+        """Answer. Raises QueryRefused, GuestTrap, Aborted or AnswerTooLarge."""
+
+    def snapshot(self) -> Iterator[str | bytes]:
+        """The state in parts. Raises SnapshotUnsupported, GuestTrap or Aborted."""
+
+    def interrupt(self) -> None:
+        """Abort the running call, from any thread."""
+
+    def close(self) -> None:
+        """Give up its memory."""
+
+
+class Host(Protocol):
+    """What makes instances (`fold.Host`); safe to call from several threads."""
+
+    def open(self, compiled: Compiled, config: str, facts: Facts) -> Instance:
+        """Make an instance and call its `init`. Raises GuestError, GuestTrap or Aborted."""
+
+    def reopen(self, compiled: Compiled, config: str, facts: Facts, parts: Iterable[str | bytes]) -> Instance:
+        """Make an instance and restore its state from parts. Raises GuestError, GuestTrap or Aborted."""

@@ -1,0 +1,93 @@
+"""What the views answer instead of an answer: facts of the host turned into problems."""
+
+from indelible.fold.errors import QueryRefused
+from indelible.model.errors import Problem
+from indelible.views.types import Deployment, ViewError
+
+
+def failed(view: Deployment, error: ViewError) -> Problem:
+    """The view failed at one event, for good."""
+    where = f"at event {error.sequence}" if error.sequence else "at its start"
+    return Problem(
+        "view_failed",
+        f"The view {view.name} failed {where}: {error.reason}. The log is not affected. "
+        "Deploy a component that can fold this event.",
+        sequence=error.sequence,
+        reason=error.reason,
+        version=view.version,
+    )
+
+
+def replaying(view: Deployment, *, applied: int, head: int, rate: float, note: str | None) -> Problem:
+    """The view has not reached what the question needs; `rate` is in events a second, 0 when unknown."""
+    left = max(0, head - applied)
+    seconds = min(60, max(1, round(left / rate))) if rate > 0 else 5
+    trouble = f" It is held up: {note}." if note else ""
+    return Problem(
+        "replaying",
+        f"The view {view.name} has folded {applied} of {head} events; ask again later, or with "
+        f"consistency=stale for what it has.{trouble}",
+        applied=applied,
+        head=head,
+        retry_after=seconds,
+    )
+
+
+def refused(refusal: QueryRefused) -> Problem:
+    """The view's own refusal of a question."""
+    if refusal.kind == "invalid":
+        return Problem("query_refused", refusal.text)
+    return Problem("query_failed", f"The view says: {refusal.text}", reason=refusal.text)
+
+
+def trapped(view: Deployment, text: str) -> Problem:
+    """A question that broke the instance it was asked of."""
+    return Problem(
+        "query_failed",
+        f"The view {view.name} broke on this question ({text}); it lives on, ask something else.",
+        reason=text,
+    )
+
+
+def too_slow(view: Deployment, seconds: float) -> Problem:
+    """A question that was stopped."""
+    return Problem(
+        "query_timeout",
+        f"The view {view.name} took longer than {seconds:g} s; narrow the question.",
+        limit=seconds,
+        retry_after=1,
+    )
+
+
+def too_large(limit: int) -> Problem:
+    """An answer over the limit."""
+    return Problem("answer_too_large", f"The answer is over {limit} bytes; narrow the question.", limit=limit)
+
+
+def no_room(view: Deployment, needs: int, limit: int) -> Problem:
+    """A view that does not fit into what all resident views may take."""
+    return Problem(
+        "saturated",
+        f"The view {view.name} needs {needs} bytes of memory, and all resident views may take {limit}: "
+        "the operator can raise resident_views_bytes.",
+        needs=needs,
+        limit=limit,
+        retry_after=30,
+    )
+
+
+def too_many(view: Deployment, limit: int) -> Problem:
+    """More questions wait for one view than may."""
+    return Problem(
+        "saturated", f"{limit} questions wait for the view {view.name}.", limit=limit, retry_after=1
+    )
+
+
+def unknown() -> Problem:
+    """No such view here, or no longer."""
+    return Problem("not_found", "There is no such view of this log.")
+
+
+def stopping() -> Problem:
+    """The server is going down."""
+    return Problem("stopping", "The server is stopping; ask again.", retry_after=1)
