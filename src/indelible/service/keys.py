@@ -1,7 +1,7 @@
 """API keys: create, list, revoke. A key grants no more than its maker holds."""
 
+import uuid
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from indelible.log.core import Core
 from indelible.log.pending import AuditEvent, Change
@@ -14,6 +14,8 @@ from indelible.service.audit import Subject, audit_event, names
 from indelible.service.auditing import Auditing
 from indelible.service.types import PRESETS, SCOPES, Caller, KeyInfo
 from indelible.store.base import KeyRow, Transaction
+
+Apply = Callable[[Transaction, int], tuple[KeyRow, Sequence[AuditEvent]]]
 
 MAX_LABEL = 200
 MAX_RESTRICTIONS = 1_000
@@ -71,9 +73,7 @@ class Keys:
         stored: KeyRow = await self._core.committer.change(Change(self._adder(caller, row)))
         return self._info(stored), secret.text
 
-    def _adder(
-        self, caller: Caller, row: KeyRow
-    ) -> Callable[[Transaction, int], tuple[Any, Sequence[AuditEvent]]]:
+    def _adder(self, caller: Caller, row: KeyRow) -> Apply:
         def apply(transaction: Transaction, now: int) -> tuple[KeyRow, Sequence[AuditEvent]]:
             if self._core.reader.counts(row.workspace)[1] >= self._core.limits.keys_per_workspace:
                 limit = self._core.limits.keys_per_workspace
@@ -153,7 +153,7 @@ def key_info(row: KeyRow, workspace: str) -> KeyInfo:
     """A stored key without its digest."""
     return KeyInfo(
         key_id=row.key_id,
-        writer=parse_uuid(row.key_id) or _no_uuid(row.key_id),
+        writer=uuid.UUID(row.key_id),
         label=row.label,
         workspace=workspace,
         scopes=row.scopes,
@@ -178,10 +178,6 @@ def key_created(audit_log: int, writer: bytes, row: KeyRow) -> AuditEvent:
         "preset": row.preset,
     }
     return audit_event(audit_log, writer, "key.created", Subject("key", row.key_id, row.label), facts)
-
-
-def _no_uuid(key_id: str) -> Any:
-    raise LookupError(f"stored key id {key_id!r} is no UUID")
 
 
 def _scopes(scopes: Sequence[str] | None, preset: str | None) -> tuple[str, ...]:

@@ -168,8 +168,8 @@ class Reader(Protocol):
     def views(self, log: int | None = None) -> list[ViewRow]:
         """Active and pending versions, of one log or of all."""
 
-    def view(self, log: int, name: str, version: int | None = None) -> ViewRow | None:
-        """One version of a view, retired ones included; without a version the newest that is not retired."""
+    def versions(self, view_id: bytes) -> list[ViewRow]:
+        """All versions of a view, retired ones included, oldest first."""
 
     def counts(self, workspace: int) -> tuple[int, int]:
         """How many logs and how many keys (not revoked) a workspace has."""

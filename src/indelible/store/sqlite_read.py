@@ -207,15 +207,9 @@ class SqliteReader:
             rows = self._rows(_VIEW + "WHERE log = ? AND state <> 'retired' ORDER BY name, version", log)
         return [ViewRow(*row) for row in rows]
 
-    def view(self, log: int, name: str, version: int | None = None) -> ViewRow | None:
+    def versions(self, view_id: bytes) -> list[ViewRow]:
         """See `Reader`."""
-        if version is None:
-            sql = "WHERE log = ? AND name = ? AND state <> 'retired' ORDER BY version DESC LIMIT 1"
-            row = self._row(_VIEW + sql, log, name)
-        else:
-            sql = "WHERE log = ? AND name = ? AND version = ? ORDER BY created DESC LIMIT 1"
-            row = self._row(_VIEW + sql, log, name, version)
-        return ViewRow(*row) if row else None
+        return [ViewRow(*row) for row in self._rows(_VIEW + "WHERE view_id = ? ORDER BY version", view_id)]
 
     def counts(self, workspace: int) -> tuple[int, int]:
         """See `Reader`."""

@@ -1,0 +1,28 @@
+"""Events for those who follow a log: what is committed, by columns. Blocking; any thread."""
+
+from indelible.log.heads import Heads
+from indelible.log.prove import Prover
+from indelible.log.read import Columns, EventReader, Span
+
+
+class Source:
+    """Implements the event source that views follow (`views.ports.EventSource`)."""
+
+    def __init__(self, heads: Heads, events: EventReader, prover: Prover) -> None:
+        self._heads = heads
+        self._events = events
+        self._prover = prover
+
+    def committed(self, log: int) -> tuple[int, bytes]:
+        """Size and root of the newest committed head; never goes back."""
+        head = self._heads.get(log)
+        return head.size, head.root
+
+    def read(self, log: int, after_sequence: int, max_events: int, max_bytes: int) -> Columns:
+        """The events after `after_sequence`: at most `max_events`, at least one where there is one."""
+        span = Span(after_sequence + 1, self._heads.get(log).size)
+        return self._events.columns(log, span, max_events, max_bytes)
+
+    def root_at(self, log: int, size: int) -> bytes:
+        """The root of the log at `size`, recomputed from stored hashes."""
+        return self._prover.root_at(log, size)

@@ -1,0 +1,91 @@
+"""Asking a view: what the host keeps of the question, how fresh the answer must be, what it covers."""
+
+import uuid
+from collections.abc import Sequence
+
+from indelible.fold.types import Question, World
+from indelible.log.core import Core
+from indelible.model.errors import Problem
+from indelible.model.instants import format_micros
+from indelible.model.types import LogInfo
+from indelible.service.access import Access
+from indelible.service.auditing import Auditing
+from indelible.service.types import Caller, QueryAnswer
+from indelible.service.views import Views, init_facts
+from indelible.store.base import ViewRow
+from indelible.views import window
+from indelible.views.residence import Residence
+
+
+class Queries:
+    """The call `query`."""
+
+    def __init__(
+        self, access: Access, core: Core, auditing: Auditing, views: Views, residence: Residence
+    ) -> None:
+        self._access = access
+        self._core = core
+        self._auditing = auditing
+        self._views = views
+        self._residence = residence
+
+    async def query(
+        self,
+        caller: Caller,
+        log: str,
+        name: str,
+        *,
+        params: Sequence[tuple[str, str]],
+        body: bytes = b"",
+        accept: str | None = None,
+    ) -> QueryAnswer:
+        """Ask a view. The answer covers every append that this node acknowledged before the call.
+
+        Raises:
+            Problem: `not_found`, `forbidden`, what `views.window.parse` refuses, `beyond_head`,
+                `view_failed`, `replaying`, `query_refused`, `query_failed`, `query_timeout`,
+                `answer_too_large`, `too_large`, `rate_limited`.
+        """
+        info = self._access.log(caller, log, "query")
+        self._access.rates.query(caller.key_id)
+        versions = self._views.versions(caller, info, name)
+        row = self._choose(versions, params)
+        asked = window.parse(params, world=World(row.world), limits=self._core.limits)
+        head = self._core.heads.get(info.key).size
+        if asked.min_sequence > head:
+            raise Problem("beyond_head", f"the log has {head} events", head=head)
+        limit = self._core.limits.query_body_bytes
+        if len(body) > limit:
+            raise Problem("too_large", "the question is over the limit", limit=limit, unit="bytes")
+        if caller.preset == "auditor":
+            await self._auditing.queried(caller, info, name, params)
+        question = Question(asked.params, self._body(row, body), self._facts(info, asked, accept))
+        at_least = asked.min_sequence if asked.stale else max(head, asked.min_sequence)
+        view_id = str(uuid.UUID(bytes=row.view_id))
+        answer, applied = await self._residence.query(
+            view_id, row.version, question, at_least=at_least, timeout=asked.wait_seconds
+        )
+        label = f"{row.name}@{row.version} sha256:{row.component_sha256}"
+        return QueryAnswer(answer.content_type, answer.body, applied, label)
+
+    def _choose(self, versions: Sequence[ViewRow], params: Sequence[tuple[str, str]]) -> ViewRow:
+        wanted = [value for name, value in params if name == "version"]
+        if not wanted:
+            return versions[0]
+        for row in versions:
+            if wanted[0] == str(row.version):
+                return row
+        raise Problem("not_found", "no such version of this view is deployed", version=wanted[0][:20])
+
+    def _body(self, row: ViewRow, body: bytes) -> str | bytes:
+        if World(row.world) is World.MACHINE:
+            return body
+        try:
+            return body.decode()
+        except UnicodeDecodeError:
+            raise Problem("malformed", "the question's body is not UTF-8") from None
+
+    def _facts(self, info: LogInfo, asked: window.Asked, accept: str | None) -> tuple[tuple[str, str], ...]:
+        now = format_micros(self._core.clock.wall_micros())
+        accepted = () if accept is None else (("accept", accept),)
+        return (*asked.facts, ("asked-at", now), *init_facts(info), *accepted)

@@ -1,0 +1,94 @@
+"""The data directory of one deployment: what stands where, and the secrets that only its owner may read."""
+
+import os
+import secrets
+from pathlib import Path
+
+from indelible.store.base import StoreRefused
+
+MASTER_SECRET_BYTES = 32
+_OTHERS = 0o077
+
+
+class DataDirectory:
+    """Paths inside a data directory, which is made at first use with mode 0700.
+
+    indelible.db (the database) · objects/ (checkpoints, components, snapshots) · master-secret ·
+    root-key · cache/ (compiled views; may be deleted) · lock
+
+    Raises:
+        StoreRefused: it cannot be made or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreRefused(f"{path} cannot be used as a data directory: {error.strerror}") from error
+
+    @property
+    def objects(self) -> Path:
+        """Where objects are stored."""
+        return self.path / "objects"
+
+    @property
+    def cache(self) -> Path:
+        """Where compiled views are kept; it can be deleted at any time."""
+        return self.path / "cache"
+
+    @property
+    def root_key(self) -> Path:
+        """The file that holds the root key."""
+        return self.path / "root-key"
+
+    @property
+    def restored_marker(self) -> Path:
+        """Present in a restored copy, which is read-only until its operator declares the original dead."""
+        return self.path / "restored"
+
+    def master_secret(self, *, create: bool) -> bytes:
+        """The secret that all signing keys derive from; made at first start.
+
+        Raises:
+            StoreRefused: it is missing where it must exist, has another length, or others may read it.
+        """
+        path = self.path / "master-secret"
+        if not path.exists():
+            if not create:
+                raise StoreRefused(
+                    f"{path} is missing: without it no head can be signed; put it back from its backup"
+                )
+            write_secret(path, secrets.token_bytes(MASTER_SECRET_BYTES))
+        secret = read_secret(path)
+        if len(secret) != MASTER_SECRET_BYTES:
+            raise StoreRefused(
+                f"{path} does not hold {MASTER_SECRET_BYTES} bytes; put it back from its backup"
+            )
+        return secret
+
+
+def write_secret(path: Path, secret: bytes) -> None:
+    """Write a file that only its owner can read, durably; it must not exist."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(handle, secret)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_secret(path: Path) -> bytes:
+    """Read a secret.
+
+    Raises:
+        StoreRefused: others than its owner may read it.
+    """
+    if path.stat().st_mode & _OTHERS:
+        raise StoreRefused(f"{path} can be read by others; run: chmod 600 {path}")
+    return path.read_bytes()
