@@ -7,6 +7,7 @@ restricted to, and a log that was never made give the same 404 after the same lo
 import time
 import uuid
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import NamedTuple
 
 from indelible.model.errors import Problem
@@ -56,6 +57,12 @@ class Access:
         self._keys: OrderedDict[str, _Known] = OrderedDict()
         self._logs: OrderedDict[tuple[int, str], LogInfo] = OrderedDict()
         self.rates = Rates(limits)
+        self.on_forbidden: Callable[[Caller, Problem], None] = lambda _caller, _problem: None
+
+    @property
+    def system(self) -> Caller:
+        """The root of the deployment, as who the server itself writes to `_audit`."""
+        return self._root
 
     # ------------------------------------------------------------------ who
 
@@ -103,7 +110,9 @@ class Access:
     def need(self, caller: Caller, scope: str) -> None:
         """Raise `forbidden` unless the caller's key has `scope`."""
         if scope not in caller.scopes:
-            raise Problem("forbidden", f"the key needs the scope {scope}", scope=scope)
+            problem = Problem("forbidden", f"the key needs the scope {scope}", scope=scope)
+            self.on_forbidden(caller, problem)
+            raise problem
 
     def log(self, caller: Caller, reference: str, scope: str) -> LogInfo:
         """Find a log by its id or name for a caller with `scope`.
@@ -114,8 +123,7 @@ class Access:
         info = self._find(caller.workspace, reference)
         if info is None or (caller.logs is not None and str(info.log_id) not in caller.logs):
             raise Problem("not_found", "there is no such log, or the key may not see it")
-        if scope not in caller.scopes:
-            raise Problem("forbidden", f"the key needs the scope {scope}", scope=scope)
+        self.need(caller, scope)
         return info
 
     def writable(self, caller: Caller, reference: str) -> LogInfo:

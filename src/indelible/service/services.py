@@ -9,7 +9,6 @@ from indelible.service.events import Events
 from indelible.service.keys import Keys
 from indelible.service.logs import Logs
 from indelible.service.proofs import Proofs
-from indelible.service.queries import Queries
 from indelible.service.status import Status
 from indelible.service.views import Views
 from indelible.service.workspaces import Workspaces
@@ -24,7 +23,6 @@ class Services(NamedTuple):
     events: Events
     proofs: Proofs
     views: Views
-    queries: Queries
     keys: Keys
     workspaces: Workspaces
     auditing: Auditing

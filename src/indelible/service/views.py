@@ -1,274 +1,78 @@
-"""Views: deploy, list, inspect, delete, and take a new version into use when it has caught up."""
+"""Asking a view: what the host keeps of the question, how fresh the answer must be, what it covers."""
 
-import asyncio
-import hashlib
 import uuid
 from collections.abc import Sequence
 
-import structlog
-
-from indelible.fold.types import World
-from indelible.log.core import Core
-from indelible.log.pending import AuditEvent, Change
+from indelible.fold.types import Question, World
 from indelible.model.errors import Problem
-from indelible.model.names import check_name
+from indelible.model.instants import format_micros
 from indelible.model.types import LogInfo
-from indelible.service.access import Access
-from indelible.service.audit import Subject, audit_event
-from indelible.service.auditing import Auditing
-from indelible.service.components import Components
-from indelible.service.types import Builtin, Caller, Source, ViewInfo
-from indelible.store.base import Transaction, ViewRow
-from indelible.views.residence import Residence
-from indelible.views.types import Deployment
+from indelible.service.deployments import Deployments, init_facts
+from indelible.service.types import Caller, QueryAnswer
+from indelible.store.base import ViewRow
+from indelible.views import window
 
 
-def deployment_of(row: ViewRow, info: LogInfo) -> Deployment:
-    """What a follower needs of a stored version."""
-    return Deployment(
-        view_id=str(uuid.UUID(bytes=row.view_id)),
-        log=row.log,
-        workspace=info.workspace,
-        name=row.name,
-        version=row.version,
-        component_sha256=row.component_sha256,
-        config=row.config,
-        facts=init_facts(info),
-    )
+class Views(Deployments):
+    """The calls on `/logs/{log}/views`, questions included."""
 
-
-def init_facts(info: LogInfo) -> tuple[tuple[str, str], ...]:
-    """What a view is told of its log."""
-    return (("log-id", str(info.log_id)), ("log-name", info.name), ("origin", info.origin))
-
-
-class Views:
-    """The calls on `/logs/{log}/views`, but for the question itself."""
-
-    def __init__(
-        self, access: Access, core: Core, auditing: Auditing, components: Components, residence: Residence
-    ) -> None:
-        self._access = access
-        self._core = core
-        self._auditing = auditing
-        self._components = components
-        self._residence = residence
-        self._swaps: set[asyncio.Task[None]] = set()
-
-    def resume(self) -> None:
-        """Follow all that is deployed, as after a start."""
-        for row in self._core.reader.views():
-            info = self._core.reader.log_by_key(row.log)
-            if info is None:
-                continue
-            self._residence.add(deployment_of(row, info))
-            if row.state == "pending":
-                self._swap_later(row, info)
-
-    async def put_component(self, caller: Caller, sha256: str, body: bytes) -> bool:
-        """Store a component for later deployments; False when it was there.
+    async def query(
+        self,
+        caller: Caller,
+        log: str,
+        name: str,
+        *,
+        params: Sequence[tuple[str, str]],
+        body: bytes = b"",
+        accept: str | None = None,
+    ) -> QueryAnswer:
+        """Ask a view. The answer covers every append that this node acknowledged before the call.
 
         Raises:
-            Problem: `forbidden`, `too_large`, `invalid_parameter`.
+            Problem: `not_found`, `forbidden`, what `views.window.parse` refuses, `beyond_head`,
+                `view_failed`, `replaying`, `query_refused`, `query_failed`, `query_timeout`,
+                `answer_too_large`, `too_large`, `rate_limited`.
         """
-        self._access.need(caller, "deploy")
-        return await self._components.put(sha256, body)
-
-    async def deploy(self, caller: Caller, log: str, name: str, source: Source) -> tuple[ViewInfo, bool]:
-        """Deploy a view or a new version of it; False when the newest version is the same already.
-
-        A new version answers once it has caught up; until then the old one does.
-
-        Raises:
-            Problem: `not_found`, `forbidden`, `invalid_name`, `not_a_view`, `too_large`, `limit_reached`.
-        """
-        info = self._access.log(caller, log, "deploy")
-        check_name(name, "view")
-        self._access.check_view(caller, name)
-        compiled, config = await self._components.take(source, init_facts(info))
-        candidate = ViewRow(
-            view_id=self._core.randomness(16),
-            log=info.key,
-            name=name,
-            version=1,
-            component_sha256=compiled.sha256,
-            config=config,
-            world=compiled.world.value,
-            builtin=source.name if isinstance(source, Builtin) else None,
-            state="active",
-            created=0,
-            author=caller.writer,
-        )
-        row, retired = await self._core.committer.change(
-            Change(lambda transaction, now: self._store(transaction, now, info, candidate))
-        )
-        if row is None:
-            return await self.get(caller, log, name), False
-        for old in retired:
-            self._residence.remove(str(uuid.UUID(bytes=old.view_id)), old.version, forget_snapshots=True)
-        self._residence.add(deployment_of(row, info))
-        if row.state == "pending":
-            self._swap_later(row, info)
-        return await self.get(caller, log, name), True
-
-    def _store(
-        self, transaction: Transaction, now: int, info: LogInfo, candidate: ViewRow
-    ) -> tuple[tuple[ViewRow | None, list[ViewRow]], Sequence[AuditEvent]]:
-        deployed = self._core.reader.views(info.key)
-        versions = [row for row in deployed if row.name == candidate.name]
-        if versions and _same(versions[-1], candidate):
-            return (None, []), ()
-        if not versions and len({row.name for row in deployed}) >= self._core.limits.views_per_log:
-            limit = self._core.limits.views_per_log
-            raise Problem("limit_reached", f"a log holds at most {limit} views", limit=limit)
-        row = candidate._replace(created=now)
-        retired = [old for old in versions if old.state == "pending"]
-        if versions:
-            view_id, newest = versions[-1].view_id, self._newest_version(versions[-1])
-            row = row._replace(view_id=view_id, version=newest + 1, state="pending")
-        for old in retired:
-            transaction.set_view_state(old.view_id, old.version, "retired")
-        transaction.add_view(row)
-        facts = {
-            "log": str(info.log_id),
-            "version": row.version,
-            "component_sha256": row.component_sha256,
-            "config_sha256": hashlib.sha256(row.config.encode()).hexdigest(),
-            "builtin": row.builtin,
-        }
-        return (row, retired), [self._audit(info, row, "view.deployed", row.author, facts)]
-
-    def _newest_version(self, row: ViewRow) -> int:
-        return max(old.version for old in self._core.reader.versions(row.view_id))
-
-    def _audit(
-        self, info: LogInfo, row: ViewRow, kind: str, writer: bytes, facts: dict[str, object]
-    ) -> AuditEvent:
-        subject = Subject("view", str(uuid.UUID(bytes=row.view_id)), row.name)
-        return audit_event(self._auditing.log_of(info.workspace), writer, kind, subject, facts)
-
-    def _swap_later(self, row: ViewRow, info: LogInfo) -> None:
-        task = asyncio.get_running_loop().create_task(self._swap(row, info))
-        self._swaps.add(task)
-        task.add_done_callback(self._swaps.discard)
-
-    async def _swap(self, row: ViewRow, info: LogInfo) -> None:
-        """Put a new version in the place of the old one once it has folded what the old one has."""
-        view_id = str(uuid.UUID(bytes=row.view_id))
-        follow = await self._residence.caught_up(view_id, row.version)
-        if follow.state == "failed":
-            return  # the old version goes on; the status shows why the new one does not
-
-        def apply(transaction: Transaction, _now: int) -> tuple[list[ViewRow], Sequence[AuditEvent]]:
-            versions = {old.version: old for old in self._core.reader.versions(row.view_id)}
-            if versions[row.version].state != "pending":  # deleted or overtaken meanwhile
-                return [], ()
-            retired = [old for old in versions.values() if old.state == "active"]
-            for old in retired:
-                transaction.set_view_state(old.view_id, old.version, "retired")
-            transaction.set_view_state(row.view_id, row.version, "active")
-            facts: dict[str, object] = {"log": str(info.log_id), "version": row.version}
-            return retired, [self._audit(info, row, "view.activated", row.author, facts)]
-
-        try:
-            retired = await self._core.committer.change(Change(apply))
-        except Problem as problem:
-            structlog.get_logger().warning(
-                "a view's new version waits", view=row.name, code=problem.code.name
-            )
-            return
-        for old in retired:
-            self._residence.remove(view_id, old.version, forget_snapshots=True)
-
-    def versions(self, caller: Caller, info: LogInfo, name: str) -> list[ViewRow]:
-        """The active and the pending version, in this order; at least one.
-
-        Raises:
-            Problem: `not_found`.
-        """
-        self._access.check_view(caller, name)
-        rows = [row for row in self._core.reader.views(info.key) if row.name == name]
-        if not rows:
-            raise Problem("not_found", "there is no such view on this log, or the key may not see it")
-        return sorted(rows, key=lambda row: (row.state != "active", row.version))
-
-    async def list(self, caller: Caller, log: str) -> list[ViewInfo]:
-        """The views of a log that the caller may see, by name."""
-        info = self._see(caller, log)
-        rows = self._core.reader.views(info.key)
-        names = sorted({row.name for row in rows if caller.views is None or row.name in caller.views})
-        return [self._info(info, [row for row in rows if row.name == name]) for name in names]
-
-    async def get(self, caller: Caller, log: str, name: str) -> ViewInfo:
-        """One view.
-
-        Raises:
-            Problem: `not_found`, `forbidden`.
-        """
-        info = self._see(caller, log)
-        return self._info(info, self.versions(caller, info, name))
-
-    async def delete(self, caller: Caller, log: str, name: str) -> None:
-        """Delete a view with its snapshots. The log stays as it is, and says so in `_audit`.
-
-        Raises:
-            Problem: `not_found`, `forbidden`.
-        """
-        info = self._access.log(caller, log, "deploy")
+        info = self._access.log(caller, log, "query")
+        self._access.rates.query(caller.key_id)
         versions = self.versions(caller, info, name)
-
-        def apply(transaction: Transaction, _now: int) -> tuple[None, Sequence[AuditEvent]]:
-            for row in versions:
-                transaction.set_view_state(row.view_id, row.version, "retired")
-            facts: dict[str, object] = {"log": str(info.log_id), "version": versions[-1].version}
-            return None, [self._audit(info, versions[-1], "view.deleted", caller.writer, facts)]
-
-        await self._core.committer.change(Change(apply))
-        for row in versions:
-            self._residence.remove(str(uuid.UUID(bytes=row.view_id)), row.version, forget_snapshots=True)
-
-    def _see(self, caller: Caller, log: str) -> LogInfo:
-        scope = next((s for s in ("query", "deploy", "read") if s in caller.scopes), "query")
-        return self._access.log(caller, log, scope)
-
-    def _info(self, info: LogInfo, rows: Sequence[ViewRow]) -> ViewInfo:
-        rows = sorted(rows, key=lambda row: (row.state != "active", row.version))
-        row, pending = rows[0], rows[1] if len(rows) > 1 else None
+        row = self._choose(versions, params)
+        asked = window.parse(params, world=World(row.world), limits=self._core.limits)
+        head = self._core.heads.get(info.key).size
+        if asked.min_sequence > head:
+            raise Problem("beyond_head", f"the log has {head} events", head=head)
+        limit = self._core.limits.query_body_bytes
+        if len(body) > limit:
+            raise Problem("too_large", "the question is over the limit", limit=limit, unit="bytes")
+        if caller.preset == "auditor":
+            await self._auditing.queried(caller, info, name, params)
+        question = Question(asked.params, self._body(row, body), self._facts(info, asked, accept))
+        at_least = asked.min_sequence if asked.stale else max(head, asked.min_sequence)
         view_id = str(uuid.UUID(bytes=row.view_id))
-        follow = self._residence.status(view_id, row.version)
-        error = None
-        if follow.error is not None:
-            error = {"sequence": follow.error.sequence, "reason": follow.error.reason}
-        return ViewInfo(
-            view_id=view_id,
-            name=row.name,
-            version=row.version,
-            sha256=row.component_sha256,
-            config_sha256=hashlib.sha256(row.config.encode()).hexdigest(),
-            world=World(row.world).value,
-            builtin=row.builtin,
-            state=follow.state,
-            applied=follow.applied,
-            head=self._core.heads.get(info.key).size,
-            error=error,
-            pending=None if pending is None else self._pending(view_id, pending),
-            memory_bytes=follow.memory_bytes,
-            created=row.created,
+        answer, applied = await self._residence.query(
+            view_id, row.version, question, at_least=at_least, timeout_seconds=asked.wait_seconds
         )
+        label = f"{row.name}@{row.version} sha256:{row.component_sha256}"
+        return QueryAnswer(answer.content_type, answer.body, applied, label)
 
-    def _pending(self, view_id: str, row: ViewRow) -> dict[str, object]:
-        follow = self._residence.status(view_id, row.version)
-        error = None
-        if follow.error is not None:
-            error = {"sequence": follow.error.sequence, "reason": follow.error.reason}
-        return {
-            "version": row.version,
-            "sha256": row.component_sha256,
-            "state": follow.state,
-            "applied": follow.applied,
-            "error": error,
-        }
+    def _choose(self, versions: Sequence[ViewRow], params: Sequence[tuple[str, str]]) -> ViewRow:
+        wanted = [value for name, value in params if name == "version"]
+        if not wanted:
+            return versions[0]
+        for row in versions:
+            if wanted[0] == str(row.version):
+                return row
+        raise Problem("not_found", "no such version of this view is deployed", version=wanted[0][:20])
 
+    def _body(self, row: ViewRow, body: bytes) -> str | bytes:
+        if World(row.world) is World.MACHINE:
+            return body
+        try:
+            return body.decode()
+        except UnicodeDecodeError:
+            raise Problem("malformed", "the question's body is not UTF-8") from None
 
-def _same(row: ViewRow, candidate: ViewRow) -> bool:
-    return (row.component_sha256, row.config) == (candidate.component_sha256, candidate.config)
+    def _facts(self, info: LogInfo, asked: window.Asked, accept: str | None) -> tuple[tuple[str, str], ...]:
+        now = format_micros(self._core.clock.wall_micros())
+        accepted = () if accept is None else (("accept", accept),)
+        return (*asked.facts, ("asked-at", now), *init_facts(info), *accepted)

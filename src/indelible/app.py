@@ -1,0 +1,288 @@
+"""The composition root: the only place that names engines and ties the layers together."""
+
+import asyncio
+import hashlib
+import secrets as randomness_for_keys
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from indelible import telemetry
+from indelible.config import Settings
+from indelible.fold.compile import Compiler
+from indelible.fold.host import Host
+from indelible.http.app import HttpApp
+from indelible.http.server import HttpServer, Listening
+from indelible.log.commit import Committer
+from indelible.log.core import Core
+from indelible.log.gate import Gate
+from indelible.log.heads import Heads
+from indelible.log.prove import Prover
+from indelible.log.publish import Publisher
+from indelible.log.read import EventReader
+from indelible.log.signers import Signers
+from indelible.log.source import Source
+from indelible.log.timekeeper import Timekeeper
+from indelible.model.clock import SYSTEM_CLOCK, SYSTEM_RANDOMNESS, Clock
+from indelible.model.errors import Problem
+from indelible.service.access import Access
+from indelible.service.appends import Appends
+from indelible.service.audit import Subject
+from indelible.service.auditing import Auditing
+from indelible.service.bootstrap import Identity, default_workspace, identify
+from indelible.service.components import Components
+from indelible.service.events import Events
+from indelible.service.keys import Keys
+from indelible.service.logs import LogMaker, Logs
+from indelible.service.proofs import Proofs
+from indelible.service.services import Services
+from indelible.service.status import Status
+from indelible.service.types import Caller
+from indelible.service.views import Views
+from indelible.service.wakeups import Wakeups
+from indelible.service.workspaces import WorkspaceMaker, Workspaces
+from indelible.store.base import HeadRow, StoreRefused
+from indelible.store.directory import DataDirectory, read_secret, write_secret
+from indelible.store.objects import LocalObjects
+from indelible.store.sqlite import SqliteStore
+from indelible.views.residence import Residence
+
+# Threads hand each other the interpreter at least this often; the default of 5 ms would be most of an
+# append's time, since a commit needs it back after each call into SQLite.
+SWITCH_SECONDS = 0.0005
+SWEEP_LOGS = 256
+
+
+class Server:
+    """One Indelible server over one data directory.
+
+    Raises (from the constructor):
+        StoreRefused: the directory cannot be served; the text says why and what to do.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.settings = settings
+        self.directory = DataDirectory(settings.data)
+        self._store = SqliteStore(self.directory.path)
+        try:
+            fresh = self._store.reader.meta("deployment") is None
+            signers = Signers(self.directory.master_secret(create=fresh))
+            self.identity: Identity = identify(self._store, signers, settings.name)
+            self._root_digest = None if settings.no_auth else self._root_key_digest()
+        except BaseException:
+            self._store.close()
+            raise
+        self._fatal = asyncio.Event()
+        self._core = self._compose(signers, clock)
+        self._http = HttpServer()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._services: Services | None = None
+        self.exit_code = 0
+
+    # ------------------------------------------------------------------ life
+
+    async def start(self) -> Listening:
+        """Serve; returns where. Logs are checked against their published heads in the background."""
+        sys.setswitchinterval(SWITCH_SECONDS)
+        self._loop = asyncio.get_running_loop()
+        core = self._core
+        core.committer.start()
+        maker = LogMaker(core.deployment, core.signers, core.randomness)
+        workspace = await default_workspace(core, maker)
+        services = self._services = self._serve(maker, workspace)
+        self._residence.start()
+        services.views.resume()
+        core.publisher.start()
+        self._spawn(self._sweep())
+        app = HttpApp(
+            services, limits=self.settings.limits, no_auth=self.settings.no_auth, host=self.settings.host
+        )
+        listening = await self._http.start(
+            app,
+            host=self.settings.host,
+            port=self.settings.port,
+            tls_cert=self.settings.tls_cert,
+            tls_key=self.settings.tls_key,
+            limits=self.settings.limits,
+        )
+        app.listening = listening
+        return listening
+
+    async def run_until(self, stop: asyncio.Event) -> int:
+        """Serve until `stop` is set or stable storage fails; then end in order. Returns an exit code."""
+        waiting = [asyncio.create_task(stop.wait()), asyncio.create_task(self._fatal.wait())]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        await self.stop()
+        return self.exit_code
+
+    async def stop(self) -> None:
+        """Accept nothing new, finish what was accepted, publish and snapshot, close."""
+        if self._services is not None:
+            self._services.status.stopping = True
+        await self._http.stop(self.settings.limits.stop_seconds)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._core.committer.stop()
+        if self.exit_code == 0:
+            with suppress(OSError, Problem):  # what could not be published is published at the next start
+                await self._core.publisher.stop()
+        await self._residence.stop(self.settings.limits.stop_seconds / 2)
+        self._store.close()
+
+    # ------------------------------------------------------------------ composition
+
+    def _compose(self, signers: Signers, clock: Clock) -> Core:
+        limits, store = self.settings.limits, self._store
+        objects = LocalObjects(self.directory.objects)
+        events = EventReader(store.reader)
+        heads = Heads(store.reader)
+        prover = Prover(store.reader, events)
+        publisher = Publisher(store.reader, objects, heads, signers, limits)
+        gate = Gate(store.reader, objects, signers, prover, publisher)
+        if self.directory.restored_marker.exists():
+            gate.read_only = (
+                "this is a restored copy: it is read-only until its operator declares the original dead"
+            )
+        timekeeper = Timekeeper(clock, limits, self._on_clock_jump)
+        committer = Committer(
+            store,
+            timekeeper,
+            limits,
+            SYSTEM_RANDOMNESS,
+            on_committed=self._on_committed,
+            on_fatal=self._on_fatal,
+        )
+        compiler = Compiler(self.directory.cache / "code", limits)
+        host = Host(self.directory.cache / "code", limits)
+        self._components = Components(objects, compiler, host, limits)
+        source = Source(heads, events, prover)
+        self._residence = Residence(source, objects, host, self._components.load, limits, clock)
+        self._wakeups = Wakeups(heads)
+        return Core(
+            deployment=self.identity.name,
+            reader=store.reader,
+            objects=objects,
+            events=events,
+            heads=heads,
+            signers=signers,
+            prover=prover,
+            publisher=publisher,
+            gate=gate,
+            committer=committer,
+            limits=limits,
+            clock=clock,
+            randomness=SYSTEM_RANDOMNESS,
+        )
+
+    def _serve(self, maker: LogMaker, workspace: int) -> Services:
+        core = self._core
+        access = Access(core.reader, core.limits, root_digest=self._root_digest, default_workspace=workspace)
+        auditing = Auditing(core)
+
+        def on_forbidden(caller: Caller, problem: Problem) -> None:
+            self._spawn(auditing.refused(caller.workspace, caller.key_id, problem))
+
+        access.on_forbidden = on_forbidden
+        return Services(
+            access=access,
+            logs=Logs(access, core, maker),
+            appends=Appends(access, core),
+            events=Events(access, core, self._wakeups, auditing),
+            proofs=Proofs(access, core),
+            views=Views(access, core, auditing, self._components, self._residence),
+            keys=Keys(access, core, auditing),
+            workspaces=Workspaces(core, WorkspaceMaker(maker)),
+            auditing=auditing,
+            status=Status(core),
+        )
+
+    def _root_key_digest(self) -> bytes:
+        key = self.settings.root_key
+        path = self.directory.root_key
+        if key is None:
+            if not path.exists():
+                write_secret(path, f"ind_root_{randomness_for_keys.token_hex(32)}\n".encode())
+            key = read_secret(path).decode().strip()
+            if len(key) < 32:  # noqa: PLR2004 - as for INDELIBLE_ROOT_KEY
+                raise StoreRefused(f"{path} holds no root key; delete it to have a new one made")
+        return hashlib.sha256(key.encode()).digest()
+
+    # ------------------------------------------------------------------ what happens
+
+    def _on_committed(self, heads: dict[int, HeadRow]) -> None:
+        core = self._core
+        core.heads.committed(heads)
+        core.publisher.committed(set(heads))
+        self._wakeups.committed(heads)
+        for log, head in heads.items():
+            self._residence.notify(log, head.size)
+
+    def _on_fatal(self, error: BaseException) -> None:
+        structlog.get_logger().critical("stable storage failed; the server stops", error=str(error))
+
+        def stop() -> None:
+            self.exit_code = 70
+            if self._services is not None:
+                self._services.status.broken = str(error)
+            self._fatal.set()
+
+        self._loop.call_soon_threadsafe(stop)
+
+    def _on_clock_jump(self, ahead: int) -> None:
+        seconds = round(ahead / 1e6, 3)
+        structlog.get_logger().warning("a clock jump was accepted", ahead_seconds=seconds)
+
+        def note() -> None:
+            services = self._services
+            if services is None:
+                return
+            caller = services.access.system
+            subject = Subject("deployment", self.identity.name, self.identity.name)
+            facts = {"ahead_seconds": seconds}
+            self._spawn(
+                services.auditing.write(caller.workspace, caller.writer, "clock.jumped", subject, facts)
+            )
+
+        self._loop.call_soon_threadsafe(note)
+
+    def _spawn(self, work: object) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _sweep(self) -> None:
+        """Check every log against its published head, a few at a time."""
+        after = "0"
+        while True:
+            page = await asyncio.to_thread(self._core.reader.logs, None, after, SWEEP_LOGS)
+            for info in page:
+                await asyncio.to_thread(self._core.gate.check, info)
+            if len(page) < SWEEP_LOGS:
+                break
+            after = str(page[-1].key)
+        telemetry.logs_refused.set(len(self._core.gate.refused()))
+
+
+async def serve(
+    settings: Settings, stop: asyncio.Event, announce: Callable[[Listening, Server], None]
+) -> int:
+    """Serve until `stop` is set, and return an exit code; `announce` is called once the port answers."""
+    server = Server(settings)
+    try:
+        listening = await server.start()
+    except BaseException:
+        await server.stop()
+        raise
+    announce(listening, server)
+    return await server.run_until(stop)
+
+
+def data_directory(path: str) -> Path:
+    """A data directory from the command line, as an absolute path."""
+    return Path(path).expanduser().resolve()
