@@ -1,1 +1,42 @@
 """The SDK: an HTTP client and what checks a log without trusting its server."""
+
+from indelible.client.client import DEFAULT_URL, Client
+from indelible.client.errors import NotProved, UnexpectedAnswer, Unreachable
+from indelible.client.results import (
+    Answer,
+    BatchReceipt,
+    ConsistencyProof,
+    Event,
+    EventPage,
+    Head,
+    InclusionProof,
+    Key,
+    Log,
+    Receipt,
+    View,
+    Workspace,
+)
+from indelible.client.transport import Retry
+from indelible.model.errors import Problem
+
+__all__ = [
+    "DEFAULT_URL",
+    "Answer",
+    "BatchReceipt",
+    "Client",
+    "ConsistencyProof",
+    "Event",
+    "EventPage",
+    "Head",
+    "InclusionProof",
+    "Key",
+    "Log",
+    "NotProved",
+    "Problem",
+    "Receipt",
+    "Retry",
+    "UnexpectedAnswer",
+    "Unreachable",
+    "View",
+    "Workspace",
+]

@@ -1,0 +1,129 @@
+"""The root of the commands. A command's module is imported when the command is called, and not before."""
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import click
+
+from indelible import __version__
+from indelible.cli.exits import CommandFailed, Exit, Failure, explain_problem
+from indelible.cli.text import clean
+from indelible.model.errors import Problem
+
+
+class Place(NamedTuple):
+    """Where a command lives, and its line in the list of commands."""
+
+    module: str
+    name: str
+    summary: str
+
+
+COMMANDS = {
+    "demo": Place("demo", "demo", "Show the four calls against a real server, on real input."),
+    "serve": Place("serve", "serve", "Run a server."),
+    "log": Place("logs", "log", "Create, list and look at logs."),
+    "append": Place("append", "append", "Append an event, or a file of events."),
+    "events": Place("events", "events", "Read events, or follow them as they come."),
+    "export": Place("export", "export", "Write all events to a file, as NDJSON or CSV."),
+    "query": Place("query", "query", "Ask a view."),
+    "view": Place("views", "view", "Deploy, list, look at and delete views."),
+    "key": Place("keys", "key", "Create, list and revoke API keys."),
+    "workspace": Place("workspaces", "workspace", "Create and list workspaces."),
+    "backup": Place("operate", "backup", "Write a consistent copy while the server runs."),
+    "restore": Place("operate", "restore", "Make a data directory from a backup, verified first."),
+    "doctor": Place("operate", "doctor", "Look for what is wrong with a deployment."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports them when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of `COMMANDS`."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        del ctx
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module = importlib.import_module(f"indelible.cli.{place.module}")
+        command: click.Command = getattr(module, place.name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, place.summary) for name, place in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="indelible %(version)s")
+def root() -> None:
+    """Indelible: an audit log that is append-only and tamper-evident.
+
+    `indelible demo` shows it on real input; `indelible serve --data DIR` starts a server.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code; a failure is one sentence on standard error."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        outcome: Any = root.main(given, prog_name="indelible", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has enough (`| head`): nothing to say, and no second failure when Python exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+    except (Problem, CommandFailed, OSError, ValueError) as error:
+        return report(explain(error), as_json="--json" in given)
+    return outcome if isinstance(outcome, int) else Exit.OK
+
+
+def explain(error: Exception) -> Failure:
+    """Say what an expected failure means.
+
+    Raises:
+        Exception: `error` itself, when it is none of the expected ones but a fault of ours.
+    """
+    if isinstance(error, Problem):
+        return explain_problem(error)
+    if isinstance(error, CommandFailed):
+        return Failure(Exit.REFUSED, str(error), {"code": "command_failed", "detail": str(error)})
+    from indelible.client import NotProved, UnexpectedAnswer, Unreachable  # noqa: PLC0415 - slow to import
+
+    if isinstance(error, Unreachable):
+        sentence = f"{error}. Start a server with `indelible serve --data DIR`, or name another with --url."
+        return Failure(Exit.UNREACHABLE, sentence, {"code": "unreachable", "detail": str(error)})
+    if isinstance(error, UnexpectedAnswer):
+        return Failure(Exit.UNREACHABLE, str(error), {"code": "unexpected_answer", "detail": str(error)})
+    if isinstance(error, NotProved):
+        return Failure(Exit.REFUSED, str(error), {"code": "not_proved", "detail": str(error)})
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        sentence = f"{where}{error.strerror or error}"
+        return Failure(Exit.REFUSED, sentence, {"code": "os_error", "detail": sentence})
+    raise error
+
+
+def report(failure: Failure, *, as_json: bool) -> int:
+    """Print a failure to standard error and return its exit code."""
+    if as_json:
+        print(json.dumps(failure.members, default=str), file=sys.stderr)
+    else:
+        print(f"indelible: {clean(failure.sentence)}", file=sys.stderr)
+    return failure.exit

@@ -1,0 +1,85 @@
+"""The calls on views: deploy, look, ask."""
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from indelible.client.base import Calls, path_to
+from indelible.client.results import Answer, View
+from indelible.client.transport import Params
+from indelible.model.limits import DEFAULT_LIMITS
+
+_COMPILE_SECONDS = float(DEFAULT_LIMITS.compile_seconds)
+"""How long a deployment's answer may take beyond the usual: the component is compiled before it."""
+
+
+class ViewCalls(Calls):
+    """The views of a log."""
+
+    def deploy(
+        self,
+        log: str,
+        name: str,
+        *,
+        component: bytes | None = None,
+        builtin: str | None = None,
+        config: Any = None,
+    ) -> View:
+        """Deploy a view: a component, or a built-in one by its name. The same again makes no new version.
+
+        Raises:
+            ValueError: neither or both of `component` and `builtin`.
+        """
+        if (component is None) == (builtin is None):
+            raise ValueError("give either a component or the name of a built-in view")
+        path = path_to("logs", log, "views", name)
+        if component is not None and config is None:
+            reply = self.transport.send(
+                "POST", path, content=component, repeatable=True, wait_seconds=_COMPILE_SECONDS
+            )
+            return self._decode(reply, View)
+        body = {"builtin": builtin} if component is None else {"sha256": self.put_component(component)}
+        if config is not None:
+            body["config"] = config
+        return self._decode(
+            self._send_json("POST", path, body, repeatable=True, wait_seconds=_COMPILE_SECONDS), View
+        )
+
+    def put_component(self, component: bytes) -> str:
+        """Store a component for a deployment by its SHA-256, which is returned (hex)."""
+        digest = hashlib.sha256(component).hexdigest()
+        self.transport.send("PUT", path_to("components", digest), content=component, repeatable=True)
+        return digest
+
+    def view(self, log: str, name: str) -> View:
+        """Return a view and how far it has folded."""
+        return self._decode(self.transport.send("GET", path_to("logs", log, "views", name)), View)
+
+    def views(self, log: str) -> list[View]:
+        """Return the views of a log."""
+        return self._decode(self.transport.send("GET", path_to("logs", log, "views")), _Views).views
+
+    def delete_view(self, log: str, name: str) -> None:
+        """Delete a view; its log stays."""
+        self.transport.send("DELETE", path_to("logs", log, "views", name))
+
+    def query(self, log: str, view: str, params: Params = (), *, body: bytes = b"") -> Answer:
+        """Ask a view: parameters in order, repeats included. Waits for a replay as long as `retry` lasts."""
+        reply = self.transport.send(
+            "POST",
+            path_to("logs", log, "views", view, "query"),
+            params=params,
+            content=body,
+            repeatable=True,
+        )
+        return Answer(
+            content_type=reply.headers.get("Content-Type", ""),
+            body=reply.body,
+            sequence=int(reply.headers.get("Indelible-Sequence", "0")),
+            view=reply.headers.get("Indelible-View", ""),
+        )
+
+
+class _Views(msgspec.Struct):
+    views: list[View]
