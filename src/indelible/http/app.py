@@ -1,0 +1,218 @@
+"""The RSGI application: finds the route, reads what it needs, calls it, and sends what comes back."""
+
+import asyncio
+import itertools
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, TypeVar
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from indelible import telemetry
+from indelible.http import body as bodies
+from indelible.http.calls.system import Documents
+from indelible.http.errors import internal, problem_answer, problem_line
+from indelible.http.guards import check_local
+from indelible.http.negotiate import choose_type
+from indelible.http.openapi import build_openapi
+from indelible.http.pages import build_pages
+from indelible.http.params import read_params
+from indelible.http.ports import ServicesPort
+from indelible.http.request import Answer, Headers, Request, Stream, Transport
+from indelible.http.routes import all_routes
+from indelible.http.stream import Streams
+from indelible.http.table import Route, Tree
+from indelible.model.errors import Problem
+from indelible.model.limits import DEFAULT_LIMITS, Limits
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z", re.ASCII)
+_GONE = 499  # in the metrics only: the client left before it was answered
+_UNROUTED = "none"
+_NO_BODY = frozenset({204, 304})
+_T = TypeVar("_T")
+
+
+class HttpApp:
+    """Serves the contract over `services`. One for each server; safe for requests at the same time."""
+
+    def __init__(
+        self, services: ServicesPort, *, limits: Limits = DEFAULT_LIMITS, local_only: bool = False
+    ) -> None:
+        """Build the routes; `local_only` guards a server without keys against web pages of others."""
+        self.routes = all_routes(self._documents)
+        self._services = services
+        self._limits = limits
+        self._local_only = local_only
+        self._port = 0
+        self._tree = Tree(self.routes)
+        self._rules = bodies.Rules(limits, bodies.BodyBudget(limits))
+        self._streams = Streams()
+        self._written: Documents | None = None
+        self._stopping = asyncio.Event()
+        self._id_prefix = os.urandom(4).hex()
+        self._numbers = itertools.count(1)
+        self._counters: dict[tuple[str, int], Counter] = {}
+        self._timers: dict[str, Histogram] = {}
+
+    def served_at(self, port: int) -> None:
+        """Learn the port under which requests may name this server."""
+        self._port = port
+
+    def stop_waiting(self) -> None:
+        """End what only waits (long polls), since the server is to stop."""
+        self._stopping.set()
+
+    def close(self) -> None:
+        """Remove what was on disk; call it when nothing is served any more."""
+        self._streams.close()
+
+    async def __rsgi__(self, scope: Any, transport: Transport) -> None:
+        """Answer one request. It never raises but for cancellation."""
+        started = time.perf_counter()
+        request_id = self._request_id(scope.headers.get("x-request-id"))
+        telemetry.request_id.set(request_id)
+        request = Request(scope, transport, scope.headers, ())
+        name = _UNROUTED
+        answer: Answer | Stream | None
+        try:
+            route = self._find(request)
+            name = route.name
+            answer = await self._answer(route, request)
+        except Problem as problem:
+            answer = _refuse(problem, request_id)
+        except Exception:  # noqa: BLE001 - the outermost edge: logged with its traceback, answered as `internal`
+            structlog.get_logger().exception("request_failed", route=name)
+            answer = _refuse(internal(request_id), request_id)
+        if answer is not None:
+            await self._send(request, answer, request_id)
+        self._count(name, _GONE if answer is None else answer.status, started)
+
+    def _find(self, request: Request) -> Route:
+        scope = request.scope
+        if self._local_only:
+            check_local(scope, request.headers, self._port)
+        routes, request.path = self._tree.find(scope.path)
+        route = routes.get(scope.method)
+        if route is None and scope.method == "HEAD":
+            route = routes.get("GET")
+        if route is not None:
+            return route
+        if not routes:
+            raise Problem("not_found", "there is no such path; /docs lists them")
+        allow = sorted({*routes, "HEAD"} if "GET" in routes else routes)
+        raise Problem("method_not_allowed", f"use {' or '.join(allow)}", allow=", ".join(allow))
+
+    async def _answer(self, route: Route, request: Request) -> Answer | Stream | None:
+        """Read what the route needs, in an order that costs least where it ends early; then call it."""
+        if route.needs_key:
+            request.caller = self._services.access.authenticate(request.headers.get("authorization"))
+        query_string = request.scope.query_string
+        if route.open_params:
+            request.query_string = query_string
+        elif query_string or route.params:
+            request.params = read_params(query_string, route.params)
+        if route.produces:
+            choose_type(request.headers.get("accept"), route.produces)
+        if route.body is not None:
+            await self._read_body(request, route.body.limit(self._limits))
+        work = route.handler(request, self._services)
+        if route.wait_param is not None and request.params[route.wait_param]:
+            return await self._while_wanted(work, request.transport)
+        return await work
+
+    async def _read_body(self, request: Request, limit: int) -> None:
+        headers = request.headers
+        bodies.check_encoding(headers)
+        length = bodies.declared_length(headers)
+        bodies.check_length(length, limit)
+        if length != 0:
+            request.body_taken = True
+            request.body = await bodies.read_body(
+                request.transport, length, limit, request.caller.workspace, self._rules
+            )
+
+    async def _while_wanted(self, work: Awaitable[_T], transport: Transport) -> _T | None:
+        """Await `work` while the client is there (None when it has gone) and the server does not stop."""
+        task = asyncio.ensure_future(work)
+        gone = asyncio.ensure_future(_disconnected(transport))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({task, gone, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            if gone.done():
+                return None
+            raise Problem("stopping", "the server is stopping; ask again", retry_after=1)
+        finally:
+            for one in (task, gone, stopping):
+                one.cancel()
+
+    async def _send(self, request: Request, answer: Answer | Stream, request_id: str) -> None:
+        transport = request.transport
+        headers: Headers = [*answer.headers, ("x-request-id", request_id)]
+        if isinstance(answer, Stream):
+            if request.scope.method == "HEAD":
+                transport.response_empty(answer.status, headers)
+                return
+            pieces = _visibly(answer.pieces, request_id)
+            await self._streams.send(transport, Stream(answer.status, headers, pieces))
+            return
+        if answer.status in _NO_BODY:
+            transport.response_empty(answer.status, headers)
+        else:
+            transport.response_bytes(answer.status, headers, answer.body)
+        if answer.status >= 400 and not request.body_taken:  # noqa: PLR2004 - refusals
+            await _discard_unread(request)
+
+    def _documents(self) -> Documents:
+        if self._written is None:
+            openapi = build_openapi(self.routes, self._limits)
+            self._written = build_pages(openapi, self._limits)
+        return self._written
+
+    def _request_id(self, given: str | None) -> str:
+        if given is not None and _SANE_ID.match(given):
+            return given
+        return f"{self._id_prefix}-{next(self._numbers):x}"
+
+    def _count(self, name: str, status: int, started: float) -> None:
+        counter = self._counters.get((name, status))
+        if counter is None:
+            counter = telemetry.http_requests_total.labels(name, str(status))
+            self._counters[name, status] = counter
+        counter.inc()
+        timer = self._timers.get(name)
+        if timer is None:
+            timer = self._timers[name] = telemetry.http_seconds.labels(name)
+        timer.observe(time.perf_counter() - started)
+
+
+def _refuse(problem: Problem, request_id: str) -> Answer:
+    telemetry.refusals_total.labels(problem.code.name).inc()
+    return problem_answer(problem, request_id)
+
+
+async def _disconnected(transport: Transport) -> None:
+    await transport.client_disconnect()
+
+
+async def _discard_unread(request: Request) -> None:
+    length = bodies.declared_length(request.headers)
+    if length is None or length > bodies.UNCOUNTED_BYTES:
+        await bodies.discard(request.transport)
+
+
+async def _visibly(pieces: AsyncIterator[bytes], request_id: str) -> AsyncIterator[bytes]:
+    """Give the pieces; when they break off, a last line says so, since the status was sent long ago."""
+    try:
+        async for piece in pieces:
+            yield piece
+    except Problem as problem:
+        telemetry.refusals_total.labels(problem.code.name).inc()
+        yield problem_line(problem, request_id)
+    except Exception:  # noqa: BLE001 - the outermost edge of a stream: logged, and said in its last line
+        structlog.get_logger().exception("stream_failed")
+        yield problem_line(internal(request_id), request_id)

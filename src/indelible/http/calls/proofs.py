@@ -1,0 +1,131 @@
+"""Checkpoints, tiles, keys and proofs: C2SP tlog-tiles under the log's own URL, and proofs as JSON."""
+
+from indelible.http import render, wire
+from indelible.http.calls import answer_json
+from indelible.http.negotiate import etag, matches
+from indelible.http.params import integer
+from indelible.http.ports import ServicesPort
+from indelible.http.request import Answer, Headers, Request
+from indelible.http.table import BYTES, JSON, TEXT, Reply, Route
+
+_FRESH = "private, max-age=2"
+_FOR_EVER = "private, max-age=31536000, immutable"
+
+
+async def checkpoint(request: Request, services: ServicesPort) -> Answer:
+    """GET /logs/{log}/checkpoint."""
+    note = await services.proofs.checkpoint(request.caller, request.path[0])
+    return _cached(request, note, "text/plain; charset=utf-8", _FRESH)
+
+
+async def tile(request: Request, services: ServicesPort) -> Answer:
+    """GET /logs/{log}/tile/{path}: a partial tile has a name of its own, so each is immutable."""
+    log, path = request.path
+    return _cached(request, await services.proofs.tile(request.caller, log, path), BYTES, _FOR_EVER)
+
+
+async def keys(request: Request, services: ServicesPort) -> Answer:
+    """GET /logs/{log}/keys."""
+    found = await services.proofs.keys(request.caller, request.path[0])
+    return answer_json(wire.LogKeysOut([dict(key) for key in found]))
+
+
+async def inclusion(request: Request, services: ServicesPort) -> Answer:
+    """GET /logs/{log}/proof/inclusion."""
+    params = request.params
+    answer = await services.proofs.inclusion(
+        request.caller, request.path[0], sequence=params["sequence"], size=params["size"]
+    )
+    return answer_json(render.inclusion(answer))
+
+
+async def consistency(request: Request, services: ServicesPort) -> Answer:
+    """GET /logs/{log}/proof/consistency."""
+    params = request.params
+    answer = await services.proofs.consistency(
+        request.caller, request.path[0], from_size=params["from"], to_size=params["to"]
+    )
+    return answer_json(render.consistency(answer))
+
+
+def _cached(request: Request, body: bytes, kind: str, control: str) -> Answer:
+    tag = etag(body)
+    headers: Headers = [("etag", tag), ("cache-control", control)]
+    if matches(request.headers.get("if-none-match"), tag):
+        return Answer(304, headers, b"")
+    headers += [("content-type", kind), ("x-content-type-options", "nosniff")]
+    return Answer(200, headers, body)
+
+
+_CACHED = ("ETag", "Cache-Control")
+_UNCHANGED = Reply(304, "What `If-None-Match` names is still right", {}, _CACHED)
+_CODES = ("not_found", "log_behind_published_head", "saturated", "store_failed", "disk_full")
+_PARAM_CODES = ("invalid_parameter", "unknown_parameter", "repeated_parameter", "not_acceptable")
+
+ROUTES = (
+    Route(
+        "GET",
+        "/logs/{log}/checkpoint",
+        "getCheckpoint",
+        "Get the latest published checkpoint (C2SP tlog-checkpoint)",
+        checkpoint,
+        (Reply(200, "The signed note", {TEXT: None}, _CACHED), _UNCHANGED),
+        "Proofs",
+        headers=("If-None-Match",),
+        codes=(*_CODES, "unknown_parameter", "not_acceptable"),
+        produces=(TEXT,),
+    ),
+    Route(
+        "GET",
+        "/logs/{log}/tile/{path...}",
+        "getTile",
+        "Get a tile of hashes or of entries (C2SP tlog-tiles): <L>/<N>[.p/<W>] or entries/<N>[.p/<W>]",
+        tile,
+        (Reply(200, "The tile", {BYTES: None}, _CACHED), _UNCHANGED),
+        "Proofs",
+        headers=("If-None-Match",),
+        codes=(*_CODES, "unknown_parameter", "not_acceptable"),
+        produces=(BYTES,),
+    ),
+    Route(
+        "GET",
+        "/logs/{log}/keys",
+        "getLogKeys",
+        "Get the keys that sign a log's heads, retired ones included",
+        keys,
+        (Reply(200, "The keys", {JSON: wire.LogKeysOut}),),
+        "Proofs",
+        codes=(*_CODES, "unknown_parameter", "not_acceptable"),
+        produces=(JSON,),
+    ),
+    Route(
+        "GET",
+        "/logs/{log}/proof/inclusion",
+        "proveInclusion",
+        "Prove that an event is in the tree",
+        inclusion,
+        (Reply(200, "The proof", {JSON: wire.InclusionOut}),),
+        "Proofs",
+        params=(
+            integer("sequence", "The event.", least=1, required=True),
+            integer("size", "The tree's size; the published one when it is left out.", least=1),
+        ),
+        codes=(*_CODES, *_PARAM_CODES, "beyond_head"),
+        produces=(JSON,),
+    ),
+    Route(
+        "GET",
+        "/logs/{log}/proof/consistency",
+        "proveConsistency",
+        "Prove that an earlier tree is a prefix of a later one",
+        consistency,
+        (Reply(200, "The proof", {JSON: wire.ConsistencyOut}),),
+        "Proofs",
+        params=(
+            integer("from", "The size of the earlier tree.", required=True),
+            integer("to", "The size of the later tree; the published one when it is left out."),
+        ),
+        codes=(*_CODES, *_PARAM_CODES, "beyond_head"),
+        produces=(JSON,),
+    ),
+)

@@ -1,0 +1,230 @@
+"""Views: deploying, looking at, asking and deleting them, and the components that they are made of."""
+
+import re
+
+from indelible.http import render, wire
+from indelible.http.calls import answer_json, read_json
+from indelible.http.params import decode_pairs
+from indelible.http.ports import ServicesPort
+from indelible.http.request import Answer, Headers, Request
+from indelible.http.table import BYTES, JSON, WASM, Body, Reply, Route
+from indelible.model.errors import Problem
+from indelible.service.types import Builtin, ComponentBytes, Source, Stored
+
+_WASM_MAGIC = b"\0asm"
+_MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(; ?[\w-]+=[\w.+-]+)*\Z", re.ASCII)  # a guest wrote it
+
+
+async def deploy(request: Request, services: ServicesPort) -> Answer:
+    """POST /logs/{log}/views/{name}."""
+    log, name = request.path
+    info, created = await services.views.deploy(request.caller, log, name, _source(request))
+    return answer_json(render.view(info), 201 if created else 200)
+
+
+def _source(request: Request) -> Source:
+    if request.body[: len(_WASM_MAGIC)] == _WASM_MAGIC:
+        return ComponentBytes(request.body)
+    wanted = read_json(request, wire.DeployIn)
+    config = bytes(wanted.config).decode()
+    if wanted.builtin is not None and wanted.sha256 is None:
+        return Builtin(wanted.builtin, config)
+    if wanted.sha256 is not None and wanted.builtin is None:
+        return Stored(wanted.sha256, config)
+    raise Problem("malformed_json", "name one of builtin and sha256, or send the component's bytes")
+
+
+async def list_views(request: Request, services: ServicesPort) -> Answer:
+    """GET /logs/{log}/views."""
+    found = await services.views.list(request.caller, request.path[0])
+    return answer_json(wire.ViewsOut([render.view(info) for info in found]))
+
+
+async def get(request: Request, services: ServicesPort) -> Answer:
+    """GET /logs/{log}/views/{name}."""
+    log, name = request.path
+    return answer_json(render.view(await services.views.get(request.caller, log, name)))
+
+
+async def delete(request: Request, services: ServicesPort) -> Answer:
+    """DELETE /logs/{log}/views/{name}: the view, never the log."""
+    log, name = request.path
+    await services.views.delete(request.caller, log, name)
+    return Answer(204, [], b"")
+
+
+async def query(request: Request, services: ServicesPort) -> Answer:
+    """POST or GET /logs/{log}/views/{name}/query."""
+    log, name = request.path
+    answer = await services.views.query(
+        request.caller,
+        log,
+        name,
+        params=decode_pairs(request.query_string),
+        body=request.body,
+        accept=request.headers.get("accept"),
+    )
+    headers: Headers = [
+        ("content-type", answer.content_type if _MEDIA_TYPE.match(answer.content_type) else BYTES),
+        ("cache-control", "no-store"),
+        ("x-content-type-options", "nosniff"),
+        ("content-security-policy", "default-src 'none'; sandbox"),
+        ("indelible-sequence", str(answer.sequence)),
+        ("indelible-view", answer.view),
+    ]
+    return Answer(200, headers, answer.body)
+
+
+async def put_component(request: Request, services: ServicesPort) -> Answer:
+    """PUT /components/{sha256}."""
+    created = await services.views.put_component(request.caller, request.path[0], request.body)
+    stored = wire.ComponentOut(request.path[0], len(request.body))
+    return answer_json(stored, 201 if created else 200)
+
+
+_LOOK_CODES = ("not_found", "unknown_parameter", "not_acceptable", "store_failed")
+_CHANGE_CODES = (
+    "not_found",
+    "invalid_name",
+    "store_failed",
+    "saturated",
+    "clock_unsure",
+    "commit_unknown",
+    "read_only",
+    "disk_full",
+    "log_behind_published_head",
+)
+_QUERY_CODES = (
+    "not_found",
+    "invalid_parameter",
+    "repeated_parameter",
+    "ambiguous_after",
+    "not_acceptable",
+    "too_large",
+    "unsupported_media_type",
+    "beyond_head",
+    "view_failed",
+    "query_refused",
+    "answer_too_large",
+    "query_failed",
+    "replaying",
+    "saturated",
+    "store_failed",
+    "query_timeout",
+    "request_timeout",
+)
+_QUERY_REPLY = Reply(
+    200,
+    "The view's answer, in the type that the view says",
+    {"*/*": None},
+    ("Indelible-Sequence", "Indelible-View", "Cache-Control"),
+)
+_QUERY_BODY = Body(lambda limits: limits.query_body_bytes, {"*/*": None}, required=False)
+_VIEW = "/logs/{log}/views/{name}"
+
+ROUTES = (
+    Route(
+        "POST",
+        _VIEW,
+        "deployView",
+        "Deploy a view: the component's bytes, or the name of a built-in one or of a stored component",
+        deploy,
+        (
+            Reply(201, "A new view, or a new version of it", {JSON: wire.ViewOut}),
+            Reply(200, "The same component and configuration again", {JSON: wire.ViewOut}),
+        ),
+        "Views",
+        body=Body(lambda limits: limits.component_bytes, {WASM: None, BYTES: None, JSON: wire.DeployIn}),
+        codes=(
+            "malformed_json",
+            "invalid_parameter",
+            "unknown_parameter",
+            "too_large",
+            "unsupported_media_type",
+            "not_a_view",
+            "limit_reached",
+            "request_timeout",
+            *_CHANGE_CODES,
+        ),
+    ),
+    Route(
+        "GET",
+        "/logs/{log}/views",
+        "listViews",
+        "List the views of a log",
+        list_views,
+        (Reply(200, "The views", {JSON: wire.ViewsOut}),),
+        "Views",
+        codes=_LOOK_CODES,
+        produces=(JSON,),
+    ),
+    Route(
+        "GET",
+        _VIEW,
+        "getView",
+        "Get a view: what answers, how far it is, and what is catching up to replace it",
+        get,
+        (Reply(200, "The view", {JSON: wire.ViewOut}),),
+        "Views",
+        codes=_LOOK_CODES,
+        produces=(JSON,),
+    ),
+    Route(
+        "DELETE",
+        _VIEW,
+        "deleteView",
+        "Delete a view, never the log",
+        delete,
+        (Reply(204, "It is gone", {}),),
+        "Views",
+        codes=("unknown_parameter", *_CHANGE_CODES),
+    ),
+    Route(
+        "POST",
+        _VIEW + "/query",
+        "queryView",
+        "Ask a view",
+        query,
+        (_QUERY_REPLY,),
+        "Views",
+        open_params=True,
+        body=_QUERY_BODY,
+        codes=_QUERY_CODES,
+    ),
+    Route(
+        "GET",
+        _VIEW + "/query",
+        "queryViewByGet",
+        "Ask a view, as POST does",
+        query,
+        (_QUERY_REPLY,),
+        "Views",
+        open_params=True,
+        codes=_QUERY_CODES,
+    ),
+    Route(
+        "PUT",
+        "/components/{sha256}",
+        "putComponent",
+        "Store a component, to be deployed by its digest",
+        put_component,
+        (
+            Reply(201, "Stored", {JSON: wire.ComponentOut}),
+            Reply(200, "It was there", {JSON: wire.ComponentOut}),
+        ),
+        "Views",
+        body=Body(lambda limits: limits.component_bytes, {WASM: None, BYTES: None}),
+        codes=(
+            "invalid_parameter",
+            "unknown_parameter",
+            "too_large",
+            "unsupported_media_type",
+            "not_a_view",
+            "store_failed",
+            "saturated",
+            "read_only",
+            "disk_full",
+            "request_timeout",
+        ),
+    ),
+)

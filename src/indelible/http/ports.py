@@ -1,0 +1,252 @@
+"""What this layer calls: the use cases, as far as HTTP sees them. Refusals are `Problem`.
+
+The service implements these; naming them here lets a transport be tested without a store beneath it.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+from indelible.model.types import Event
+from indelible.service.events import Order
+from indelible.service.framing import Framing
+from indelible.service.types import (
+    Appended,
+    AppendedBatch,
+    Caller,
+    ConsistencyAnswer,
+    EventPage,
+    InclusionAnswer,
+    KeyInfo,
+    LogState,
+    QueryAnswer,
+    Readiness,
+    Source,
+    ViewInfo,
+    WorkspaceInfo,
+)
+
+
+class AccessPort(Protocol):
+    """Who is calling."""
+
+    def authenticate(self, authorization: str | None) -> Caller:
+        """Find the caller of an `Authorization` header."""
+
+
+class LogsPort(Protocol):
+    """Creating and finding logs."""
+
+    async def create(self, caller: Caller, name: str, *, erasable: bool = False) -> LogState:
+        """Create a log."""
+
+    async def list(
+        self, caller: Caller, *, after: str | None, limit: int
+    ) -> tuple[list[LogState], str | None]:
+        """Return a page of logs by name, and the name after which the next begins."""
+
+    async def get(self, caller: Caller, log: str) -> LogState:
+        """Return a log and its head."""
+
+
+class AppendsPort(Protocol):
+    """Writing events."""
+
+    async def append(
+        self,
+        caller: Caller,
+        log: str,
+        payload: bytes,
+        *,
+        idempotency_key: str | None,
+        expected_sequence: int | None,
+        proof: bool,
+    ) -> Appended:
+        """Append one event."""
+
+    async def append_batch(
+        self,
+        caller: Caller,
+        log: str,
+        body: bytes,
+        framing: Framing,
+        *,
+        idempotency_key: str | None,
+        expected_sequence: int | None,
+    ) -> AppendedBatch:
+        """Append all events of a body, or none."""
+
+
+class EventsPort(Protocol):
+    """Reading events."""
+
+    async def page(
+        self,
+        caller: Caller,
+        log: str,
+        *,
+        after_sequence: int | None,
+        limit: int | None,
+        from_: str | None,
+        to: str | None,
+        order: Order,
+        wait_seconds: float,
+    ) -> EventPage:
+        """Return a page, waiting for one when asked to."""
+
+    async def stream(
+        self,
+        caller: Caller,
+        log: str,
+        *,
+        after_sequence: int | None,
+        limit: int | None,
+        from_: str | None,
+        to: str | None,
+        order: Order,
+    ) -> AsyncIterator[list[Event]]:
+        """Check the question, then return all that answers it, a few events at a time."""
+
+    async def get(self, caller: Caller, log: str, sequence: int) -> Event:
+        """Return one event."""
+
+
+class ProofsPort(Protocol):
+    """What proves."""
+
+    async def checkpoint(self, caller: Caller, log: str) -> bytes:
+        """Return the published checkpoint."""
+
+    async def tile(self, caller: Caller, log: str, path: str) -> bytes:
+        """Return a tile by what follows `/tile/`."""
+
+    async def keys(self, caller: Caller, log: str) -> Sequence[Mapping[str, object]]:
+        """Return the keys of a log."""
+
+    async def inclusion(
+        self, caller: Caller, log: str, *, sequence: int, size: int | None
+    ) -> InclusionAnswer:
+        """Prove that an event is in a tree."""
+
+    async def consistency(
+        self, caller: Caller, log: str, *, from_size: int, to_size: int | None
+    ) -> ConsistencyAnswer:
+        """Prove that a tree is a prefix of another."""
+
+
+class ViewsPort(Protocol):
+    """Views: deploying and asking."""
+
+    async def deploy(self, caller: Caller, log: str, name: str, source: Source) -> tuple[ViewInfo, bool]:
+        """Deploy a view, and say whether it is a new version."""
+
+    async def get(self, caller: Caller, log: str, name: str) -> ViewInfo:
+        """Return a view."""
+
+    async def delete(self, caller: Caller, log: str, name: str) -> None:
+        """Delete a view."""
+
+    async def query(
+        self,
+        caller: Caller,
+        log: str,
+        name: str,
+        *,
+        params: list[tuple[str, str]],
+        body: bytes,
+        accept: str | None,
+    ) -> QueryAnswer:
+        """Ask a view."""
+
+    async def put_component(self, caller: Caller, sha256: str, body: bytes) -> bool:
+        """Store a component, and say whether it was new."""
+
+    async def list(self, caller: Caller, log: str) -> Sequence[ViewInfo]:
+        """Return the views of a log."""
+
+
+class KeysPort(Protocol):
+    """Keys."""
+
+    async def create(
+        self,
+        caller: Caller,
+        *,
+        label: str,
+        scopes: list[str] | None,
+        logs: list[str] | None,
+        views: list[str] | None,
+        not_before: str | None,
+        expires: str | None,
+        preset: str | None,
+        workspace: str | None,
+    ) -> tuple[KeyInfo, str]:
+        """Make a key, and return its secret."""
+
+    async def list(self, caller: Caller) -> Sequence[KeyInfo]:
+        """Return the keys of the caller's workspace."""
+
+    async def revoke(self, caller: Caller, key_id: str) -> KeyInfo:
+        """Revoke a key."""
+
+
+class WorkspacesPort(Protocol):
+    """Workspaces."""
+
+    async def create(self, caller: Caller, name: str) -> tuple[WorkspaceInfo, KeyInfo, str]:
+        """Make a workspace with its first key, and return that key's secret."""
+
+    async def list(self, caller: Caller) -> Sequence[WorkspaceInfo]:
+        """Return all workspaces."""
+
+
+class StatusPort(Protocol):
+    """How the server is."""
+
+    def healthy(self) -> bool:
+        """Say whether the process works at all."""
+
+    def ready(self) -> Readiness:
+        """Say whether requests can be served."""
+
+    def metrics(self) -> bytes:
+        """Return the metrics in the Prometheus text format."""
+
+
+class ServicesPort(Protocol):
+    """All use cases."""
+
+    @property
+    def access(self) -> AccessPort:
+        """Who is calling."""
+
+    @property
+    def logs(self) -> LogsPort:
+        """Creating and finding logs."""
+
+    @property
+    def appends(self) -> AppendsPort:
+        """Writing events."""
+
+    @property
+    def events(self) -> EventsPort:
+        """Reading events."""
+
+    @property
+    def proofs(self) -> ProofsPort:
+        """What proves."""
+
+    @property
+    def views(self) -> ViewsPort:
+        """Views."""
+
+    @property
+    def keys(self) -> KeysPort:
+        """Keys."""
+
+    @property
+    def workspaces(self) -> WorkspacesPort:
+        """Workspaces."""
+
+    @property
+    def status(self) -> StatusPort:
+        """How the server is."""

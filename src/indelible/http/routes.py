@@ -1,0 +1,18 @@
+"""The one table of all calls: routing, parameters, bodies, refusals and OpenAPI come from it."""
+
+from collections.abc import Callable
+
+from indelible.http.calls import events, keys, logs, proofs, system, views
+from indelible.http.table import Route
+
+
+def all_routes(documents: Callable[[], system.Documents]) -> tuple[Route, ...]:
+    """Return every route of the server."""
+    return (
+        *logs.ROUTES,
+        *events.ROUTES,
+        *views.ROUTES,
+        *proofs.ROUTES,
+        *keys.ROUTES,
+        *system.routes(documents),
+    )
