@@ -1,1 +1,1 @@
-"""Signed notes, checkpoints, cosignatures and proof files: pure functions of bytes."""
+"""Signed notes and what is written in them: checkpoints, cosignatures, proofs as text. Pure functions."""
