@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 COLUMNS = (
-    "sequence", "time", "writer", "salt", "type", "actor", "resource", "outcome", "ip", "occurred_at", "payload",
+    "sequence", "time", "writer", "salt", "type", "actor", "resource", "outcome", "ip", "occurred_at",
+    "payload",
 )  # fmt: skip
 
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r")

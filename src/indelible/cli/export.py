@@ -42,7 +42,7 @@ def export(
 ) -> None:
     """Write the events of LOG, one a line or one a row, in their order.
 
-    A missing sequence is an error, never a silent gap, and a FILE appears under its name only when it is whole.
+    A missing sequence is an error, never a silent gap; a FILE gets its name only when it is whole.
     """
     if exact and form == "csv":
         raise click.UsageError("--exact goes with --format ndjson")

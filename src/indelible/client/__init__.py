@@ -17,6 +17,13 @@ from indelible.client.results import (
     Workspace,
 )
 from indelible.client.transport import Retry
+from indelible.client.verify import (
+    verify_checkpoint,
+    verify_consistency,
+    verify_inclusion,
+    verify_proof,
+    verify_receipt,
+)
 from indelible.model.errors import Problem
 
 __all__ = [
@@ -39,4 +46,9 @@ __all__ = [
     "Unreachable",
     "View",
     "Workspace",
+    "verify_checkpoint",
+    "verify_consistency",
+    "verify_inclusion",
+    "verify_proof",
+    "verify_receipt",
 ]

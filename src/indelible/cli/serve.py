@@ -1,0 +1,111 @@
+"""`indelible serve`: the one command that imports the server."""
+
+import asyncio
+import ipaddress
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from indelible.cli.exits import CommandFailed
+from indelible.config import Settings, SettingsError, from_environment
+
+
+@click.command()
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="The data directory.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to bind.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=8000, show_default=True, help="0 picks a free port."
+)
+@click.option("--name", help="The deployment's name, fixed at first start; it stands in every proof.")
+@click.option("--no-auth", is_flag=True, help="Serve without keys, on loopback only.")
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="A PEM file: certificate and chain.")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="A PEM file: the private key.")
+@click.option("--log-json", is_flag=True, help="Write the log as JSON, one object a line.")
+def serve(
+    data: Path,
+    host: str,
+    port: int,
+    name: str | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    *,
+    no_auth: bool,
+    log_json: bool,
+) -> int:
+    """Run a server over the directory --data, which is made at first start.
+
+    The line "listening on URL" on standard error says that it answers. SIGTERM and Ctrl-C stop it after
+    it has finished what it accepted.
+    """
+    if no_auth and not _is_loopback(host):
+        raise click.UsageError("--no-auth serves loopback only: leave out --host, or leave out --no-auth")
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key go together")
+    try:
+        settings = from_environment(
+            data.expanduser().resolve(),
+            host=host,
+            port=port,
+            name=name,
+            no_auth=no_auth,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            log_json=log_json,
+        )
+    except SettingsError as error:
+        raise CommandFailed(str(error)) from None
+    return _run(settings)
+
+
+def _run(settings: Settings) -> int:
+    import uvloop  # noqa: PLC0415 - the server alone needs it
+
+    from indelible import telemetry  # noqa: PLC0415 - same
+
+    telemetry.configure_logging(json=settings.log_json)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    from indelible import app  # noqa: PLC0415 - brings the whole server in
+    from indelible.store.base import StoreRefused  # noqa: PLC0415 - same
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    had_key = (settings.data / "root-key").exists()
+    answering = False
+
+    def announce(listening: Any, server: app.Server) -> None:
+        nonlocal answering
+        answering = True
+        key = server.directory.root_key
+        if not had_key and key.exists():
+            print(f"the root key was made: it is in {key}; keep a copy in a safe place", file=sys.stderr)
+        print(f"listening on {listening.url}", file=sys.stderr, flush=True)
+
+    try:
+        return await app.serve(settings, stop, announce)
+    except StoreRefused as error:
+        raise CommandFailed(str(error)) from None
+    except OSError as error:
+        if answering:
+            raise
+        raise CommandFailed(f"cannot serve on {settings.host}:{settings.port}: {error}") from None
+    except ValueError as error:
+        if answering:
+            raise
+        raise CommandFailed(str(error)) from None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
