@@ -59,3 +59,23 @@ def test_metrics_carry_the_prefix() -> None:
     assert all(name.startswith("indelible_") for name in names)
     assert 'indelible_refusals_total{code="not_found"}' in text
     assert "_total_total" not in text
+
+
+def test_a_traceback_for_people_shows_no_locals() -> None:
+    """Whoever reads the log of a server in a terminal does not find keys of callers in it."""
+    kept = structlog.get_config()
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    stream = io.StringIO()
+    telemetry.configure_logging(json=False, stream=stream)
+    try:
+        secret = "ind_" + "value"
+        int(secret[:4])
+    except ValueError:
+        structlog.get_logger().exception("failed")
+    finally:
+        structlog.configure(**kept)
+        root.handlers = handlers
+        root.setLevel(level)
+    assert "invalid literal" in stream.getvalue()
+    assert "ind_value" not in stream.getvalue()

@@ -15,7 +15,7 @@ from indelible import telemetry
 from indelible.http import body as bodies
 from indelible.http.calls.system import Documents
 from indelible.http.errors import internal, problem_answer, problem_line
-from indelible.http.guards import check_local
+from indelible.http.guards import check_local, is_loopback
 from indelible.http.negotiate import choose_type
 from indelible.http.openapi import build_openapi
 from indelible.http.pages import build_pages
@@ -23,6 +23,7 @@ from indelible.http.params import read_params
 from indelible.http.ports import ServicesPort
 from indelible.http.request import Answer, Headers, Request, Stream, Transport
 from indelible.http.routes import all_routes
+from indelible.http.server import Listening
 from indelible.http.stream import Streams
 from indelible.http.table import Route, Tree
 from indelible.model.errors import Problem
@@ -39,14 +40,25 @@ class HttpApp:
     """Serves the contract over `services`. One for each server; safe for requests at the same time."""
 
     def __init__(
-        self, services: ServicesPort, *, limits: Limits = DEFAULT_LIMITS, local_only: bool = False
+        self,
+        services: ServicesPort,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        no_auth: bool = False,
+        host: str = "127.0.0.1",
     ) -> None:
-        """Build the routes; `local_only` guards a server without keys against web pages of others."""
+        """Build the routes. With `no_auth` only this machine is served, and no web page but ours.
+
+        Raises:
+            ValueError: `no_auth` on a host that others can reach.
+        """
+        if no_auth and not is_loopback(host):
+            raise ValueError(f"without keys only a loopback address can be served, not {host}")
         self.routes = all_routes(self._documents)
         self._services = services
         self._limits = limits
-        self._local_only = local_only
-        self._port = 0
+        self._no_auth = no_auth
+        self.listening: Listening | None = None
         self._tree = Tree(self.routes)
         self._rules = bodies.Rules(limits, bodies.BodyBudget(limits))
         self._streams = Streams()
@@ -56,10 +68,6 @@ class HttpApp:
         self._numbers = itertools.count(1)
         self._counters: dict[tuple[str, int], Counter] = {}
         self._timers: dict[str, Histogram] = {}
-
-    def served_at(self, port: int) -> None:
-        """Learn the port under which requests may name this server."""
-        self._port = port
 
     def stop_waiting(self) -> None:
         """End what only waits (long polls), since the server is to stop."""
@@ -92,8 +100,8 @@ class HttpApp:
 
     def _find(self, request: Request) -> Route:
         scope = request.scope
-        if self._local_only:
-            check_local(scope, request.headers, self._port)
+        if self._no_auth:
+            check_local(scope, request.headers, self.listening.port if self.listening else 0)
         routes, request.path = self._tree.find(scope.path)
         route = routes.get(scope.method)
         if route is None and scope.method == "HEAD":

@@ -30,22 +30,6 @@ _HYPER_SMALLEST_BUFFER = 8_192
 _LOGGING = {"handlers": {}, "loggers": {"_granian": {"handlers": [], "propagate": True}}}
 
 
-class RsgiApp(Protocol):
-    """What the server calls for each request."""
-
-    def served_at(self, port: int) -> None:
-        """Learn the port that was bound."""
-
-    def stop_waiting(self) -> None:
-        """End what only waits."""
-
-    def close(self) -> None:
-        """Release what is held outside memory."""
-
-    async def __rsgi__(self, scope: Any, transport: Any) -> None:
-        """Answer one request."""
-
-
 class Listening(NamedTuple):
     """Where the server answers: the numeric address and the real port, and the scheme."""
 
@@ -58,6 +42,21 @@ class Listening(NamedTuple):
         """The base URL, without a slash at its end."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
+
+
+class RsgiApp(Protocol):
+    """What the server calls for each request."""
+
+    listening: Listening | None  # where requests reach it, set before the first one does
+
+    def stop_waiting(self) -> None:
+        """End what only waits."""
+
+    def close(self) -> None:
+        """Release what is held outside memory."""
+
+    async def __rsgi__(self, scope: Any, transport: Any) -> None:
+        """Answer one request."""
 
 
 class HttpServer:
@@ -90,11 +89,11 @@ class HttpServer:
         _allow_open_files(limits.connections * _FILES_PER_CONNECTION + _FILES_ELSEWHERE)
         listener = _listen(host, port, limits)
         address = listener.getsockname()
-        app.served_at(address[1])
+        app.listening = Listening(address[0], address[1], "https" if tls else "http")
         self._app = app
         self._server = _SocketServer(listener, app, limits, tls)
         self._serving = asyncio.create_task(self._server.serve(), name="http-server")
-        return Listening(address[0], address[1], "https" if tls else "http")
+        return app.listening
 
     async def wait(self) -> None:
         """Return when the server has ended, whether asked to or not."""
