@@ -6,7 +6,7 @@ from indelible.log.publish import Published
 from indelible.log.read import EventReader, Span
 from indelible.merkle.entry import encode_entry
 from indelible.merkle.proofs import HashSource, consistency_proof, inclusion_proof, root_from_source
-from indelible.merkle.tiles import tile_hash_source
+from indelible.merkle.tiles import encode_bundle, tile_hash_source
 from indelible.model.types import LogInfo
 from indelible.notes.tlogproof import TlogProof, event_extra, format_tlog_proof
 from indelible.store.base import Reader
@@ -70,13 +70,11 @@ class Prover:
     def entries(self, log: int, index: int, width: int) -> bytes:
         """An entry bundle: `width` entries, each behind its length as u16."""
         span = Span(index * TILE_WIDTH + 1, index * TILE_WIDTH + width)
-        parts: list[bytes] = []
+        entries: list[bytes] = []
         for chunk in self._events.chunks(log, span):
             low = max(0, span.first - chunk.first)
             high = min(chunk.last, span.last) - chunk.first + 1
-            for at in range(low, high):
-                entry = encode_entry(chunk.entry(at))
-                parts += [len(entry).to_bytes(2, "big"), entry]
-        if len(parts) != 2 * width:
+            entries += [encode_entry(chunk.entry(at)) for at in range(low, high)]
+        if len(entries) != width:
             raise LookupError(f"entries {span.first} to {span.last} are not all there")
-        return b"".join(parts)
+        return encode_bundle(entries)

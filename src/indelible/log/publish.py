@@ -90,7 +90,9 @@ class Publisher:
     async def latest(self, info: LogInfo) -> Published:
         """The last published checkpoint; one of the present head is made where there is none yet."""
         known = self._published.get(info.key)
-        return known or await asyncio.to_thread(self._publish, info)
+        if known is not None:
+            return known
+        return await asyncio.to_thread(self._publish, info)
 
     async def at_least(self, info: LogInfo, size: int) -> Published:
         """A published checkpoint of at least `size`, made now if need be.

@@ -17,7 +17,7 @@ that ended before the call began. Readers never block the writer and never wait 
 The head is the commit point of a log: rows of `chunk` and `node` beyond `HeadRow.size` do not exist.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -248,9 +248,6 @@ class Store(Protocol):
 
     def maintain(self) -> None:
         """Bounded housekeeping between transactions (write-ahead log), on the writer's thread."""
-
-    def backup(self, target: str, progress: Callable[[int, int], None]) -> None:
-        """Write a consistent copy to a new file while serving; `progress(done, total)` in pages."""
 
     def close(self) -> None:
         """Close everything. No call may follow."""

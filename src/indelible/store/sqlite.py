@@ -108,24 +108,6 @@ class SqliteStore:
                 raise self._translate(error) from error
             self._wal_pages = 0
 
-    def backup(self, target: str, progress: Callable[[int, int], None]) -> None:
-        """See `Store`. One read transaction sees one state, while commits go on beside it."""
-        connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
-        try:
-            pages = int(connection.pragma("page_count") or 0)
-            progress(0, pages)
-            done = threading.Event()
-            watcher = threading.Thread(target=_watch, args=(Path(target), pages, progress, done))
-            watcher.start()
-            try:
-                connection.execute("VACUUM INTO ?", (target,))
-            finally:
-                done.set()
-                watcher.join()
-            progress(pages, pages)
-        finally:
-            connection.close()
-
     def close(self) -> None:
         """See `Store`."""
         self._reader.close()
@@ -134,6 +116,37 @@ class SqliteStore:
                 self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         self._writer.close()
         os.close(self._lock_file)
+
+
+def copy_database(source: Path, target: Path, progress: Callable[[int, int], None]) -> None:
+    """Write a consistent copy to a new file, while a server may be committing to the source.
+
+    One read transaction sees one state. `progress` gets pages done and pages in all.
+
+    Raises:
+        StoreRefused: the source is damaged, or there is no room for the copy.
+    """
+    try:
+        connection = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
+        connection.set_busy_timeout(10_000)
+        pages = int(connection.pragma("page_count") or 0)
+        done = threading.Event()
+        watcher = threading.Thread(target=_watch, args=(target, pages, progress, done))
+        watcher.start()
+        try:
+            connection.execute("VACUUM INTO ?", (str(target),))
+        finally:
+            done.set()
+            watcher.join()
+            connection.close()
+    except apsw.Error as error:
+        raise StoreRefused(f"{source} could not be copied: {error}") from error
+    progress(pages, pages)
+    handle = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _watch(target: Path, pages: int, progress: Callable[[int, int], None], done: threading.Event) -> None:

@@ -1,21 +1,12 @@
 """What the views need from below, as contracts. Implementations stand in the layers that own the thing."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from indelible.fold.types import Answer, Batch, Compiled, Question
+from indelible.log.read import Columns as Columns  # noqa: PLC0414 - part of this contract
 
 Facts = Sequence[tuple[str, str]]
-
-
-class Columns(NamedTuple):
-    """A run of consecutive events of one log, column by column; it may be empty."""
-
-    first_sequence: int
-    times: Sequence[int]  # one each, µs since 1970
-    payloads: Sequence[bytes]  # exact bytes
-    writers: Sequence[bytes]  # the distinct writers, 16 bytes each
-    writer_of: Sequence[int]  # one each: a place in `writers`; empty when there is only one
 
 
 class EventSource(Protocol):
