@@ -1,0 +1,71 @@
+"""How much linear memory an instance has, read from the process's own map of its address space.
+
+The engine tells nobody the size of a component's memory. But each memory has a reservation of 4 GiB that
+never moves: an accessible run at its start, then some GiB without access. Such runs that appear while an
+instance is made are its memories (proc(5), /proc/pid/maps). Two instances made at the same moment could be
+taken for one another, so the making is watched one at a time; if another takes longer than half a second,
+the watch goes on beside it, and the sum over both is still right.
+
+Where the map cannot be read, or a memory is not found, its whole share of the limit is counted.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+_MAPS = Path("/proc/self/maps")
+_INACCESSIBLE_BYTES = 2 << 30
+_WAIT_SECONDS = 0.5
+
+_watching = threading.Lock()
+
+
+def parse_regions(lines: Iterable[bytes]) -> Mapping[int, int]:
+    """Return start and size in bytes of every run that looks like a linear memory.
+
+    `lines` are those of /proc/self/maps: `start-end perms …`, ordered by address.
+    """
+    regions = {}
+    run_start = run_end = -1
+    for line in lines:
+        span, perms = line.split(b" ", 2)[:2]
+        start, _, end = (int(part, 16) if part != b"-" else 0 for part in span.partition(b"-"))
+        if perms.startswith(b"rw"):
+            run_start = run_start if start == run_end else start
+            run_end = end
+        elif perms.startswith(b"---") and start == run_end and end - start >= _INACCESSIBLE_BYTES:
+            regions[run_start] = run_end - run_start
+    return regions
+
+
+def _regions() -> Mapping[int, int]:
+    try:
+        return parse_regions(_MAPS.read_bytes().splitlines())
+    except OSError:
+        return {}
+
+
+class Region:
+    """The memories of one instance."""
+
+    def __init__(self) -> None:
+        self._starts: frozenset[int] = frozenset()
+
+    @contextmanager
+    def observe(self) -> Iterator[None]:
+        """Watch while an instance is made; the memories that appear are its own."""
+        exclusive = _watching.acquire(timeout=_WAIT_SECONDS)
+        try:
+            before = _regions()
+            yield
+            self._starts = frozenset(_regions()) - frozenset(before)
+        finally:
+            if exclusive:
+                _watching.release()
+
+    def size(self, memories: int, share_bytes: int) -> int:
+        """Return the bytes in use; of `memories` allowed ones, those not found count as `share_bytes`."""
+        regions = _regions()
+        found = [regions[start] for start in self._starts if start in regions]
+        return sum(found) + max(0, memories - len(found)) * share_bytes
