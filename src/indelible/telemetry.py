@@ -12,8 +12,16 @@ from contextvars import ContextVar
 from typing import TextIO
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
+disable_created_metrics()  # they would double what is scraped, for no one
 REGISTRY = CollectorRegistry(auto_describe=True)
 """The registry of this process; the default one of the library is left alone."""
 
@@ -75,7 +83,6 @@ http_seconds = _histogram(
     _REQUEST_SECONDS,
     "route",
 )
-http_open_requests = _gauge("http_open_requests", "Requests that are being served.")
 
 
 def render_metrics() -> bytes:
@@ -89,9 +96,7 @@ def configure_logging(*, json: bool, level: int = logging.INFO, stream: TextIO |
     `json` writes one JSON object a line; otherwise lines for people, coloured on a terminal.
     """
     out = sys.stderr if stream is None else stream
-    renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=out.isatty())
-    )
+    renderer: structlog.types.Processor = structlog.processors.JSONRenderer() if json else _for_people(out)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -108,6 +113,13 @@ def configure_logging(*, json: bool, level: int = logging.INFO, stream: TextIO |
     root = logging.getLogger()
     root.handlers = [ToStructuredLog()]
     root.setLevel(max(level, logging.WARNING))
+
+
+def _for_people(out: TextIO) -> structlog.types.Processor:
+    """Render lines for people. The plain traceback, since a richer one prints locals, and those hold keys."""
+    return structlog.dev.ConsoleRenderer(
+        colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
 
 
 class ToStructuredLog(logging.Handler):

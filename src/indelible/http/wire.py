@@ -137,7 +137,7 @@ class DeployIn(_Request, frozen=True):
 
     builtin: str | None = None
     sha256: str | None = None
-    config: Raw = Raw(b"{}")
+    config: Raw | UnsetType = UNSET
 
 
 class ViewOut(_Answer, frozen=True):

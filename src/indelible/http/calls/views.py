@@ -2,6 +2,8 @@
 
 import re
 
+from msgspec import UNSET
+
 from indelible.http import render, wire
 from indelible.http.calls import answer_json, read_json
 from indelible.http.params import decode_pairs
@@ -12,6 +14,7 @@ from indelible.model.errors import Problem
 from indelible.service.types import Builtin, ComponentBytes, Source, Stored
 
 _WASM_MAGIC = b"\0asm"
+_NO_CONFIG = "{}"
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(; ?[\w-]+=[\w.+-]+)*\Z", re.ASCII)  # a guest wrote it
 
 
@@ -26,7 +29,7 @@ def _source(request: Request) -> Source:
     if request.body[: len(_WASM_MAGIC)] == _WASM_MAGIC:
         return ComponentBytes(request.body)
     wanted = read_json(request, wire.DeployIn)
-    config = bytes(wanted.config).decode()
+    config = _NO_CONFIG if wanted.config is UNSET else bytes(wanted.config).decode()
     if wanted.builtin is not None and wanted.sha256 is None:
         return Builtin(wanted.builtin, config)
     if wanted.sha256 is not None and wanted.builtin is None:
