@@ -21,7 +21,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-disable_created_metrics()  # they would double what is scraped, for no one
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double what is scraped, for no one
 REGISTRY = CollectorRegistry(auto_describe=True)
 """The registry of this process; the default one of the library is left alone."""
 
