@@ -18,6 +18,7 @@ from indelible.fold.types import Compiled, World
 from indelible.model.limits import MIB, Limits
 
 _AT_ONCE = 2  # each may take `compile_memory_bytes`
+_THREADS = 4
 _WALL_FACTOR = 3  # wall time over processor time, for a machine that is busy
 
 
@@ -76,6 +77,9 @@ def _environment() -> dict[str, str]:
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "PYTHONDONTWRITEBYTECODE": "1",
+        # Each thread takes address space, which is limited, for its stack and its part of the heap.
+        "RAYON_NUM_THREADS": str(min(_THREADS, os.cpu_count() or 1)),
+        "MALLOC_ARENA_MAX": "2",
     }
 
 

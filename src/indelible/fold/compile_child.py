@@ -22,7 +22,7 @@ from indelible.fold.text import clean
 from indelible.model.limits import Limits
 
 _REASON_BYTES = 1_000
-_NICE = 5
+_NICE = 10  # whoever is served goes first
 
 
 def _bound(limits: Limits) -> None:
@@ -43,7 +43,7 @@ def compile_component(component: bytes, code: Path, limits: Limits) -> dict[str,
     Raises:
         NotAView: the component is invalid or keeps none of the contracts.
     """
-    engine = new_engine(limits, parallel=False)
+    engine = new_engine(limits)
     try:
         compiled = Component(engine, component)
     except WasmtimeError as error:

@@ -48,8 +48,8 @@ FINGERPRINT = _fingerprint()
 """Names this engine: its version, the processor's family, and every setting that changes compiled code."""
 
 
-def new_engine(limits: Limits, *, parallel: bool = True) -> Engine:
-    """Make an engine. `parallel` lets the compiler use every core."""
+def new_engine(limits: Limits) -> Engine:
+    """Make an engine; in the child it compiles, in the server it runs what was compiled."""
     config = Config()
     for name in _OFF:
         setattr(config, name, False)
@@ -60,7 +60,6 @@ def new_engine(limits: Limits, *, parallel: bool = True) -> Engine:
     for name in _ON:
         setattr(config, name, True)
     config.cranelift_opt_level = "speed"
-    config.parallel_compilation = parallel
     config.max_wasm_stack = limits.view_stack_bytes
     config.memory_reservation = MEMORY_RESERVATION_BYTES
     config.memory_may_move = False

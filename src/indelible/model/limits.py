@@ -67,7 +67,9 @@ class Limits:
     component_sections: int = 20_000  # of the component and all that is nested in it
     component_modules: int = 256
     component_depth: int = 8  # components inside components
-    component_function_bytes: int = 256 * KIB
+    component_function_bytes: int = (
+        512 * KIB
+    )  # CPython's interpreter loop, in every Python guest, has 417 KiB
     compile_seconds: int = 120
     compile_memory_bytes: int = 2 * GIB
     view_memory_bytes: int = 1 * GIB
