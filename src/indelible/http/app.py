@@ -14,6 +14,7 @@ from prometheus_client import Counter, Histogram
 from indelible import telemetry
 from indelible.http import body as bodies
 from indelible.http.calls.system import Documents
+from indelible.http.deadlines import Deadlines
 from indelible.http.errors import internal, problem_answer, problem_line
 from indelible.http.guards import check_local, is_loopback
 from indelible.http.negotiate import choose_type
@@ -60,7 +61,7 @@ class HttpApp:
         self._no_auth = no_auth
         self.listening: Listening | None = None
         self._tree = Tree(self.routes)
-        self._rules = bodies.Rules(limits, bodies.BodyBudget(limits))
+        self._rules = bodies.Rules(limits, bodies.BodyBudget(limits), Deadlines())
         self._streams = Streams()
         self._written: Documents | None = None
         self._stopping = asyncio.Event()

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from granian._granian import RSGIProtocolClosed as ProtocolClosed
 from granian._granian import RSGIProtocolError as ProtocolError
 
+from indelible.http.deadlines import Deadlines
 from indelible.http.request import HeaderMap, Transport
 from indelible.model.errors import Problem
 from indelible.model.limits import KIB, Limits
@@ -55,10 +56,11 @@ class BodyBudget:
 
 
 class Rules(NamedTuple):
-    """How a body may arrive."""
+    """How bodies may arrive, and what keeps them to it."""
 
     limits: Limits
     budget: BodyBudget
+    deadlines: Deadlines
 
 
 def declared_length(headers: HeaderMap) -> int | None:
@@ -99,9 +101,9 @@ async def read_body(
         if length is None:
             return await _read_chunked(transport, limit, workspace, rules)
         if length <= UNCOUNTED_BYTES:
-            return await _read_declared(transport, length, rules.limits)
+            return await _read_declared(transport, length, rules)
         with rules.budget.held(workspace, length):
-            return await _read_declared(transport, length, rules.limits)
+            return await _read_declared(transport, length, rules)
     except ProtocolClosed:
         raise Problem("malformed", "the body ended before its end") from None
     except TimeoutError:
@@ -132,9 +134,8 @@ def _seconds_for(received: int, limits: Limits) -> float:
     return min(limits.body_seconds, _GRACE_SECONDS + received / limits.body_min_bytes_per_second)
 
 
-async def _read_declared(transport: Transport, length: int, limits: Limits) -> bytes:
-    async with asyncio.timeout(_seconds_for(length, limits)):
-        return await transport()
+async def _read_declared(transport: Transport, length: int, rules: Rules) -> bytes:
+    return await rules.deadlines.within(_seconds_for(length, rules.limits), transport())
 
 
 async def _read_chunked(transport: Transport, limit: int, workspace: int, rules: Rules) -> bytes:
