@@ -70,6 +70,7 @@ def append(
     if (event is None) == (file is None):
         raise click.UsageError("give either --event JSON or a FILE of NDJSON (- for standard input)")
     if event is not None:
+        _check_json(event)
         with session.client() as client:
             receipt = client.append(
                 log,
@@ -85,6 +86,15 @@ def append(
     assert file is not None  # noqa: S101 - one of the two is given, see above
     tally = _append_file(session, log, file, batch, run)
     _report(session, tally)
+
+
+def _check_json(event: str) -> None:
+    import msgspec  # noqa: PLC0415 - arrives with the client
+
+    try:
+        msgspec.json.decode(event, type=msgspec.Raw)
+    except msgspec.DecodeError as error:
+        raise click.UsageError(f"--event is not JSON: {error}") from None
 
 
 def _append_file(session: Session, log: str, file: BinaryIO, events: int, run: str) -> Tally:

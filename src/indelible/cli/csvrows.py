@@ -9,7 +9,7 @@ import msgspec
 
 COLUMNS = (
     "sequence", "time", "writer", "salt", "type", "actor", "resource", "outcome", "ip", "occurred_at",
-    "payload",
+    "payload", "payload_base64",
 )  # fmt: skip
 
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
@@ -36,10 +36,9 @@ def csv_row(line: bytes, guard: Callable[[str], str] = safe_cell) -> str:
     """Write one event of `/events` as a row (RFC 4180) with the columns of `COLUMNS`.
 
     The members of the payload are read where common shapes have them; `payload` is the whole of it, so that
-    nothing is lost where they stand elsewhere.
+    nothing is lost where they stand elsewhere; one that is no JSON is in `payload_base64`.
     """
     event = _DECODER.decode(line)
-    text = bytes(event.payload).decode() or event.payload_base64
     members = _members(bytes(event.payload))
     cells = (
         str(event.sequence),
@@ -52,7 +51,8 @@ def csv_row(line: bytes, guard: Callable[[str], str] = safe_cell) -> str:
         _first(members, "outcome"),
         _first(members, "ip", "source_ip", "sourceIPAddress"),
         _first(members, "occurred_at", "time", "eventTime"),
-        text,
+        bytes(event.payload).decode(),
+        event.payload_base64,
     )
     return write_row([guard(cell) for cell in cells])
 

@@ -23,7 +23,9 @@ from indelible.config import Settings, SettingsError, from_environment
 @click.option("--no-auth", is_flag=True, help="Serve without keys, on loopback only.")
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="A PEM file: certificate and chain.")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="A PEM file: the private key.")
-@click.option("--log-json", is_flag=True, help="Write the log as JSON, one object a line.")
+@click.option(
+    "--log-json", "--json", "log_json", is_flag=True, help="Write the log as JSON, one object a line."
+)
 def serve(
     data: Path,
     host: str,

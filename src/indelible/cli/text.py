@@ -10,6 +10,11 @@ def clean(text: str) -> str:
     return _CONTROL.sub(_escape, text)
 
 
+def clean_json(text: str) -> str:
+    """Return JSON text with the same characters written as JSON's own escapes: it stays the same value."""
+    return _CONTROL.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
 def _escape(match: re.Match[str]) -> str:
     number = ord(match.group())
     return f"\\x{number:02x}" if number <= 0xFF else f"\\u{number:04x}"  # noqa: PLR2004 - one byte
