@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::pieces::{elements, entries, members, object_in, pair, Piece};
+use crate::pieces::{elements, entries, members, object, pair};
+use crate::scan::{unit, Piece};
 use crate::shape::{kept, Why};
 use crate::texts::TEXT_BYTES;
 
@@ -39,37 +40,52 @@ members!(ChangeMember {
 /// Reads `{field: [before, after]}`, `{field: {"old": …, "new": …}}`, `{field: after}`, or an array of objects
 /// that each have a field and values. Anything else says nothing.
 pub fn read_changes(piece: Piece) -> Result<Vec<Change>, Why> {
-    match piece.as_bytes().first() {
-        Some(b'{') => from_object(piece),
-        Some(b'[') => Ok(elements(piece)?.into_iter().map(from_element).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect()),
+    match piece.as_bytes()[0] {
+        b'{' => from_object(piece),
+        b'[' => from_array(piece),
         _ => Ok(Vec::new()),
     }
 }
 
 fn from_object(piece: Piece) -> Result<Vec<Change>, Why> {
-    let mut entries = entries(piece)?.0;
-    if entries.len() > 1 {
-        keep_last_of_each(&mut entries);
+    let mut changes = Vec::new();
+    let mut failed = None;
+    entries(piece, |field, piece| match from_entry(field, piece) {
+        Ok(change) => changes.push(change),
+        Err(why) => failed = failed.or(Some(why)),
+    })?;
+    if changes.len() > 1 {
+        keep_last_of_each(&mut changes);
     }
-    entries.into_iter().map(|(field, piece)| {
-        if field.len() > TEXT_BYTES {
-            return Err(Why::TooLong);
-        }
-        let (before, after) = before_after(piece);
-        Ok(Change { field: Some(field), before: before.map(value), after: after.map(value) })
-    }).collect()
+    failed.map_or(Ok(changes), Err)
+}
+
+fn from_entry<'a>(field: Cow<'a, str>, piece: Piece<'a>) -> Result<Change<'a>, Why> {
+    if field.len() > TEXT_BYTES {
+        return Err(Why::TooLong);
+    }
+    let (before, after) = before_after(piece)?;
+    Ok(Change { field: Some(field), before: before.map(value), after: after.map(value) })
+}
+
+fn from_array(piece: Piece) -> Result<Vec<Change>, Why> {
+    let mut found = Vec::new();
+    elements(piece, |element| found.extend(from_element(element).transpose()))?;
+    found.into_iter().collect()
 }
 
 /// Of members with one name the last one counts, as everywhere; those left keep their order.
-fn keep_last_of_each(entries: &mut Vec<(Cow<str>, Piece)>) {
-    let mut seen = HashSet::with_capacity(entries.len());
-    let last: Vec<bool> = entries.iter().rev().map(|(name, _)| seen.insert(name.clone())).collect();
-    let mut last = last.into_iter().rev();
-    entries.retain(|_| last.next().unwrap_or(true));
+fn keep_last_of_each(changes: &mut Vec<Change>) {
+    let mut seen = HashSet::with_capacity(changes.len());
+    let last: Vec<bool> = changes.iter().rev().map(|change| seen.insert(change.field.as_deref())).collect();
+    if last.contains(&false) {
+        let mut last = last.into_iter().rev();
+        changes.retain(|_| last.next().unwrap_or(true));
+    }
 }
 
 fn from_element(piece: Piece) -> Result<Option<Change>, Why> {
-    let Some(members) = object_in::<{ ChangeMember::COUNT }>(piece, ChangeMember::of) else { return Ok(None) };
+    let Some(members) = object::<{ ChangeMember::COUNT }>(piece, ChangeMember::of)? else { return Ok(None) };
     let field = members.get(ChangeMember::Field as usize).map_or(Ok(None), kept)?;
     let before = members.stated(ChangeMember::Before as usize).map(value);
     let after = members.stated(ChangeMember::After as usize).map(value);
@@ -77,27 +93,28 @@ fn from_element(piece: Piece) -> Result<Option<Change>, Why> {
     Ok(says.then_some(Change { field, before, after }))
 }
 
-fn before_after(piece: Piece) -> (Option<Piece>, Option<Piece>) {
-    if piece.starts_with('[') {
-        if let Some((before, after)) = pair(piece) {
-            return (Some(before), Some(after));
-        }
+type Values<'a> = (Option<Piece<'a>>, Option<Piece<'a>>);
+
+/// The values before and after where a piece tells both, or names what it tells; else all of it is after.
+fn before_after(piece: Piece) -> Result<Values, Why> {
+    if let Some((before, after)) = pair(piece) {
+        return Ok((Some(before), Some(after)));
     }
-    let members = object_in::<{ PairMember::COUNT }>(piece, PairMember::of).filter(|members| !members.others);
+    let members = object::<{ PairMember::COUNT }>(piece, PairMember::of)?.filter(|members| !members.others);
     let stated = members.map(|members| {
         (members.stated(PairMember::Before as usize), members.stated(PairMember::After as usize))
     });
-    stated.filter(|stated| *stated != (None, None)).unwrap_or((None, Some(piece)))
+    Ok(stated.filter(|stated| *stated != (None, None)).unwrap_or((None, Some(piece))))
 }
 
 /// The JSON text of a value, fit to stand in an answer and to be kept: what is too long or too deep is cut,
 /// and says so.
 fn value(piece: Piece) -> Cow<str> {
-    if piece.len() > TEXT_BYTES || depth(piece) > VALUE_DEPTH {
+    if piece.len() > TEXT_BYTES || (piece.len() > VALUE_DEPTH && depth(piece) > VALUE_DEPTH) {
         let end = (0..=CUT_BYTES.min(piece.len())).rev().find(|end| piece.is_char_boundary(*end)).unwrap_or(0);
         return Cow::Owned(format!("{CUT_MARK}{}{CUT_MARK}{}", piece.len(), &piece[..end]));
     }
-    if piece.contains("\\u") {
+    if piece.as_bytes().contains(&b'\\') {
         return Cow::Owned(without_lone_surrogates(piece));
     }
     Cow::Borrowed(piece)
@@ -147,9 +164,4 @@ fn without_lone_surrogates(piece: Piece) -> String {
         rest = &rest[escape.len()..];
     }
     out + rest
-}
-
-/// The code unit of a `\uXXXX` that `text` begins with.
-fn unit(text: &str) -> Option<u16> {
-    u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }

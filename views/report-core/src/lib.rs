@@ -14,6 +14,7 @@ mod matching;
 mod parties;
 mod pieces;
 pub mod question;
+pub mod scan;
 pub mod shape;
 pub mod snapshot;
 pub mod state;

@@ -7,30 +7,29 @@ use crate::texts::{TextId, Texts, NO_TEXT};
 /// Distinct pairs of texts, numbered from 0 in the order of their first appearance.
 #[derive(Default)]
 pub struct Pairs {
-    firsts: Column<TextId>,
-    seconds: Column<TextId>,
+    pairs: Column<(TextId, TextId)>,
     index: Index,
 }
 
 impl Pairs {
     /// No pairs.
     pub const fn new() -> Self {
-        Self { firsts: Column::new(), seconds: Column::new(), index: Index::new() }
+        Self { pairs: Column::new(), index: Index::new() }
     }
 
     /// How many there are.
     pub const fn len(&self) -> u32 {
-        self.firsts.len()
+        self.pairs.len()
     }
 
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
-        self.firsts.is_empty()
+        self.pairs.is_empty()
     }
 
     /// The pair of a number.
     pub fn get(&self, at: u32) -> (TextId, TextId) {
-        (self.firsts.get(at), self.seconds.get(at))
+        self.pairs.get(at)
     }
 
     /// The number of a pair that is there.
@@ -45,16 +44,14 @@ impl Pairs {
 
     /// Adds a pair that is known to be new.
     pub fn add(&mut self, pair: (TextId, TextId)) -> u32 {
-        let at = self.firsts.push(pair.0);
-        self.seconds.push(pair.1);
-        let (firsts, seconds) = (&self.firsts, &self.seconds);
-        self.index.insert(hash_pair(pair), at, |at| hash_pair((firsts.get(at), seconds.get(at))));
+        let at = self.pairs.push(pair);
+        self.index.insert(hash_pair(pair), at);
         at
     }
 
     /// The numbers of the pairs whose second is `second`, in order.
     pub fn with_second(&self, second: TextId) -> Vec<u32> {
-        (0..).zip(self.seconds.iter()).filter(|(_, other)| *other == second).map(|(at, _)| at).collect()
+        (0..).zip(self.pairs.iter()).filter(|(_, pair)| pair.1 == second).map(|(at, _)| at).collect()
     }
 }
 
@@ -118,9 +115,12 @@ impl Parties {
 
     /// Notes that `event` told the party's name; a name told again changes nothing.
     pub fn name(&mut self, party: u32, event: u32, name: TextId) {
+        if name == NO_TEXT {
+            return;
+        }
         let before = self.newest_naming.get(party);
         let known = before.checked_sub(1).map(|at| self.namings.get(at).name);
-        if name != NO_TEXT && known != Some(name) {
+        if known != Some(name) {
             let at = self.namings.push(Naming { party, event, name, before });
             self.newest_naming.set(party, at + 1);
         }

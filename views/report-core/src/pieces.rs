@@ -1,21 +1,59 @@
-//! JSON in pieces: objects are read member by member as slices of the source, without building values.
-//!
-//! What nobody asks for is skipped without recursion, so depth costs no stack. Of duplicated members the last
-//! one counts.
+//! Objects and arrays in pieces. Of duplicated members the last one counts.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-use serde_json::Deserializer;
+use crate::scan::{decode, Piece, Scanner, Unreadable};
 
-/// The source text of one JSON value.
-pub type Piece<'a> = &'a str;
+/// Slots of a table of names: a power of two, with room to spare.
+const SLOTS: usize = 128;
 
-/// Not JSON, or not of the wanted type.
-#[derive(Debug)]
-pub struct Unreadable;
+/// Looks names up among a fixed set: a hash table made when this is compiled, since every event asks it for
+/// every member it has.
+pub struct Names {
+    names: &'static [(&'static str, usize)],
+    /// For each slot the place in `names` plus one; 0 is free.
+    slots: [u8; SLOTS],
+}
+
+impl Names {
+    /// A table of at most 64 names.
+    pub const fn new(names: &'static [(&'static str, usize)]) -> Self {
+        assert!(names.len() <= SLOTS / 2);
+        let mut slots = [0; SLOTS];
+        let mut at = 0;
+        while at < names.len() {
+            let mut slot = Self::slot(names[at].0.as_bytes());
+            while slots[slot] != 0 {
+                slot = (slot + 1) % SLOTS;
+            }
+            at += 1;
+            slots[slot] = at as u8;
+        }
+        Self { names, slots }
+    }
+
+    /// The number that belongs to a name.
+    #[inline]
+    pub fn find(&self, name: &str) -> Option<usize> {
+        let mut slot = Self::slot(name.as_bytes());
+        while self.slots[slot] != 0 {
+            let (known, number) = self.names[usize::from(self.slots[slot]) - 1];
+            if known == name {
+                return Some(number);
+            }
+            slot = (slot + 1) % SLOTS;
+        }
+        None
+    }
+
+    const fn slot(name: &[u8]) -> usize {
+        if name.is_empty() {
+            return 0;
+        }
+        let (first, last, middle) = (name[0] as usize, name[name.len() - 1] as usize, name[name.len() / 2] as usize);
+        (first + last * 3 + middle * 7 + name.len() * 5) % SLOTS
+    }
+}
 
 /// Names the members that a reader wants: an enum, how many there are, and the look-up by name.
 macro_rules! members {
@@ -25,10 +63,13 @@ macro_rules! members {
         impl $name {
             const COUNT: usize = [$($name::$member),+].len();
             fn of(text: &str) -> Option<usize> {
-                match text {
-                    $($($text)|+ => Some($name::$member as usize),)+
-                    _ => None,
-                }
+                static NAMES: crate::pieces::Names =
+                    crate::pieces::Names::new(&[$($(($text, $name::$member as usize)),+),+]);
+                NAMES.find(text)
+            }
+            #[allow(dead_code)] // not every reader asks for groups
+            const fn bit(self) -> u64 {
+                1 << self as u64
             }
         }
     };
@@ -38,19 +79,35 @@ pub(crate) use members;
 /// The wanted members of one object.
 pub struct Members<'a, const N: usize> {
     found: [Option<Piece<'a>>; N],
+    /// Which of the first 64 were found, a bit each.
+    seen: u64,
     /// Whether it has members besides the wanted ones.
     pub others: bool,
 }
 
 impl<'a, const N: usize> Members<'a, N> {
+    /// None read yet.
+    pub const fn new() -> Self {
+        Self { found: [None; N], seen: 0, others: false }
+    }
+
     /// The member's value, also where it is null.
+    #[inline]
     pub fn stated(&self, member: usize) -> Option<Piece<'a>> {
         self.found[member]
     }
 
     /// The member's value, where it is not null.
+    #[inline]
     pub fn get(&self, member: usize) -> Option<Piece<'a>> {
-        self.found[member].filter(|piece| *piece != "null")
+        self.found[member].filter(|piece| piece.as_bytes()[0] != b'n')
+    }
+
+    /// Whether any of these members, a bit each, is there. Most events have few: a whole group of look-ups is
+    /// passed over in one step.
+    #[inline]
+    pub const fn any(&self, members: u64) -> bool {
+        self.seen & members != 0
     }
 
     /// Takes from `inner` what this object does not have.
@@ -58,164 +115,101 @@ impl<'a, const N: usize> Members<'a, N> {
         for member in 0..N {
             self.found[member] = self.get(member).or(inner.found[member]);
         }
-    }
-}
-
-struct MembersVisitor<const N: usize>(fn(&str) -> Option<usize>);
-
-impl<'de, const N: usize> Visitor<'de> for MembersVisitor<N> {
-    type Value = Members<'de, N>;
-
-    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        out.write_str("an object")
+        self.seen |= inner.seen;
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Members { found: [None; N], others: false };
-        while let Some(wanted) = map.next_key_seed(KeySeed(self.0))? {
-            match wanted {
-                Some(member) => members.found[member] = Some(map.next_value::<&RawValue>()?.get()),
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                    members.others = true;
-                }
-            }
+    /// Reads the object that `text` is, and says whether it is one.
+    pub fn read(&mut self, text: &'a str, of: impl Fn(&str) -> Option<usize>) -> Result<bool, Unreadable> {
+        let mut scanner = Scanner::new(text);
+        if scanner.next_byte() != Some(b'{') {
+            scanner.value()?;
+            scanner.end()?;
+            return Ok(false);
         }
-        Ok(members)
+        each_member(&mut scanner, |name, value| {
+            match decode(name)?.and_then(|name| of(&name)) {
+                Some(member) => {
+                    self.found[member] = Some(value);
+                    self.seen |= 1_u64.checked_shl(member as u32).unwrap_or_default();
+                }
+                None => self.others = true,
+            }
+            Ok(())
+        })?;
+        scanner.end()?;
+        Ok(true)
     }
 }
 
-/// Looks a member's name up without owning it.
-struct KeySeed(fn(&str) -> Option<usize>);
-
-impl<'de> serde::de::DeserializeSeed<'de> for KeySeed {
-    type Value = Option<usize>;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_identifier(self)
+#[inline]
+fn each_member<'a>(
+    scanner: &mut Scanner<'a>,
+    mut take: impl FnMut(Piece<'a>, Piece<'a>) -> Result<(), Unreadable>,
+) -> Result<(), Unreadable> {
+    scanner.take(b'{');
+    let mut more = !scanner.take(b'}');
+    while more {
+        let name = scanner.name()?;
+        take(name, scanner.value()?)?;
+        more = scanner.more(b'}')?;
     }
-}
-
-impl Visitor<'_> for KeySeed {
-    type Value = Option<usize>;
-
-    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        out.write_str("a member's name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok((self.0)(name))
-    }
-}
-
-/// Reads the wanted members of the object that `text` is.
-pub fn object<'a, const N: usize>(
-    text: &'a str,
-    of: fn(&str) -> Option<usize>,
-) -> Result<Members<'a, N>, serde_json::Error> {
-    let mut reader = Deserializer::from_str(text);
-    let members = reader.deserialize_map(MembersVisitor(of))?;
-    reader.end()?;
-    Ok(members)
+    Ok(())
 }
 
 /// Reads the members of a piece that may be an object; any other value has none.
-pub fn object_in<'a, const N: usize>(piece: Piece<'a>, of: fn(&str) -> Option<usize>) -> Option<Members<'a, N>> {
-    piece.starts_with('{').then(|| object(piece, of).ok()).flatten()
+pub fn object<'a, const N: usize>(
+    piece: Piece<'a>,
+    of: impl Fn(&str) -> Option<usize>,
+) -> Result<Option<Members<'a, N>>, Unreadable> {
+    if !piece.starts_with('{') {
+        return Ok(None);
+    }
+    let mut members = Members::new();
+    members.read(piece, of)?;
+    Ok(Some(members))
 }
 
-/// All members of an object, in order, duplicates included.
-pub struct Entries<'a>(pub Vec<(Cow<'a, str>, Piece<'a>)>);
-
-struct EntriesVisitor;
-
-impl<'de> Visitor<'de> for EntriesVisitor {
-    type Value = Entries<'de>;
-
-    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        out.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(Name(name)) = map.next_key()? {
-            entries.push((name, map.next_value::<&RawValue>()?.get()));
-        }
-        Ok(Entries(entries))
-    }
-}
-
-/// A name that is borrowed where it has no escapes.
-struct Name<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(NameVisitor)
-    }
-}
-
-struct NameVisitor;
-
-impl<'de> Visitor<'de> for NameVisitor {
-    type Value = Name<'de>;
-
-    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        out.write_str("a name")
-    }
-
-    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
-        Ok(Name(Cow::Borrowed(name)))
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(Name(Cow::Owned(name.to_owned())))
-    }
-}
-
-/// The members of the object that a piece is.
-pub fn entries(piece: Piece) -> Result<Entries, Unreadable> {
-    Deserializer::from_str(piece).deserialize_map(EntriesVisitor).map_err(|_| Unreadable)
+/// All members of the object that a piece is, in order, duplicates included.
+pub fn entries<'a>(
+    piece: Piece<'a>,
+    mut take: impl FnMut(Cow<'a, str>, Piece<'a>),
+) -> Result<(), Unreadable> {
+    each_member(&mut Scanner::new(piece), |name, value| {
+        take(decode(name)?.unwrap_or_default(), value);
+        Ok(())
+    })
 }
 
 /// The elements of the array that a piece is.
-pub fn elements(piece: Piece) -> Result<Vec<Piece>, Unreadable> {
-    let elements: Vec<&RawValue> = serde_json::from_str(piece).map_err(|_| Unreadable)?;
-    Ok(elements.into_iter().map(RawValue::get).collect())
-}
-
-struct PairVisitor;
-
-impl<'de> Visitor<'de> for PairVisitor {
-    type Value = Option<(Piece<'de>, Piece<'de>)>;
-
-    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        out.write_str("an array")
+pub fn elements<'a>(piece: Piece<'a>, mut take: impl FnMut(Piece<'a>)) -> Result<(), Unreadable> {
+    let mut scanner = Scanner::new(piece);
+    let mut more = scanner.take(b'[') && !scanner.take(b']');
+    while more {
+        take(scanner.value()?);
+        more = scanner.more(b']')?;
     }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let first = seq.next_element::<&RawValue>()?;
-        let second = seq.next_element::<&RawValue>()?;
-        let mut more = false;
-        while seq.next_element::<IgnoredAny>()?.is_some() {
-            more = true;
-        }
-        Ok(first.zip(second).filter(|_| !more).map(|(first, second)| (first.get(), second.get())))
-    }
+    Ok(())
 }
 
 /// The two elements of a piece that is an array of exactly two.
 pub fn pair(piece: Piece) -> Option<(Piece, Piece)> {
-    Deserializer::from_str(piece).deserialize_seq(PairVisitor).ok().flatten()
+    let mut scanner = Scanner::new(piece);
+    if !scanner.take(b'[') {
+        return None;
+    }
+    let first = scanner.value().ok()?;
+    let second = scanner.take(b',').then(|| scanner.value().ok())??;
+    scanner.take(b']').then_some((first, second))
 }
 
 /// The text of a string or a number that says something: neither the empty string, nor of another type. A
 /// number is the digits that were written, so that no large one is rounded into another.
+#[inline]
 pub fn text(piece: Piece) -> Result<Option<Cow<str>>, Unreadable> {
-    let text = match piece.as_bytes() {
-        [b'"', inner @ .., b'"'] if !inner.contains(&b'\\') => Cow::Borrowed(&piece[1..piece.len() - 1]),
-        [b'"', ..] => Cow::Owned(serde_json::from_str(piece).map_err(|_| Unreadable)?),
-        [b'-' | b'0'..=b'9', ..] => Cow::Borrowed(piece),
-        _ => Cow::Borrowed(""),
+    let text = match piece.as_bytes()[0] {
+        b'"' => decode(piece)?,
+        b'-' | b'0'..=b'9' => Some(Cow::Borrowed(piece)),
+        _ => None,
     };
-    Ok(Some(text).filter(|text| !text.is_empty()))
+    Ok(text.filter(|text| !text.is_empty()))
 }

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 
 use crate::changes::{read_changes, Change};
 use crate::instant;
-use crate::pieces::{elements, members, object, object_in, text, Piece, Unreadable};
+use crate::pieces::{elements, members, object, text};
+use crate::scan::{decode, Piece, Unreadable};
 use crate::texts::TEXT_BYTES;
 
 /// Why nothing can be read from an event.
@@ -106,31 +107,43 @@ members!(EventMember { Action = "action", Type = "type", Outcome = "outcome" });
 
 members!(UserMember { Target = "target", Changes = "changes" });
 
+const OCSF: u64 = Member::ActivityId.bit() | Member::ClassUid.bit() | Member::TypeUid.bit();
+const CLAIMS: u64 = Member::OccurredAt.bit()
+    | Member::Time.bit()
+    | Member::EventTime.bit()
+    | Member::Timestamp.bit()
+    | Member::TimeDt.bit()
+    | Member::Created.bit();
+const OUTCOMES: u64 = Member::Outcome.bit()
+    | Member::Event.bit()
+    | Member::EventOutcome.bit()
+    | Member::IsFailure.bit()
+    | Member::ErrorCode.bit()
+    | Member::Status.bit()
+    | Member::StatusId.bit();
+const READS: u64 = Member::Crud.bit() | Member::ReadOnly.bit() | Member::ClassUid.bit();
+
 type Members<'a> = crate::pieces::Members<'a, { Member::COUNT }>;
 type EventMembers<'a> = crate::pieces::Members<'a, { EventMember::COUNT }>;
 type UserMembers<'a> = crate::pieces::Members<'a, { UserMember::COUNT }>;
 
 /// Reads an event. Members that it does not know, and known ones of another type, say nothing.
 pub fn read(payload: &str) -> Result<Reading<'_>, Why> {
-    let mut event: Members = object(payload, Member::of).map_err(|error| why(&error))?;
+    let mut event = Members::new();
+    if !event.read(payload, Member::of)? {
+        return Err(Why::NotAnObject);
+    }
     if event.get(Member::SpecVersion as usize).is_some() {
-        let data = event.get(Member::Data as usize).and_then(|data| object_in(data, Member::of));
+        let data = event.get(Member::Data as usize).map_or(Ok(None), |data| object(data, Member::of))?;
         if let Some(data) = data {
             event.complete_from(&data);
         }
     }
-    Shape::new(event).reading()
-}
-
-fn why(error: &serde_json::Error) -> Why {
-    if error.is_data() {
-        Why::NotAnObject
-    } else {
-        Why::NotJson
-    }
+    Shape::new(&event)?.reading()
 }
 
 /// A text that may be kept.
+#[inline]
 pub fn kept(piece: Piece) -> Result<Option<Cow<str>>, Why> {
     match text(piece)? {
         Some(text) if text.len() > TEXT_BYTES => Err(Why::TooLong),
@@ -138,16 +151,16 @@ pub fn kept(piece: Piece) -> Result<Option<Cow<str>>, Why> {
     }
 }
 
-struct Shape<'a> {
-    event: Members<'a>,
+struct Shape<'s, 'a> {
+    event: &'s Members<'a>,
     /// The object `event` of ECS.
     ecs: Option<EventMembers<'a>>,
 }
 
-impl<'a> Shape<'a> {
-    fn new(event: Members<'a>) -> Self {
-        let ecs = event.get(Member::Event as usize).and_then(|piece| object_in(piece, EventMember::of));
-        Self { event, ecs }
+impl<'s, 'a> Shape<'s, 'a> {
+    fn new(event: &'s Members<'a>) -> Result<Self, Why> {
+        let ecs = event.get(Member::Event as usize).map_or(Ok(None), |piece| object(piece, EventMember::of))?;
+        Ok(Self { event, ecs })
     }
 
     fn get(&self, member: Member) -> Option<Piece<'a>> {
@@ -164,15 +177,16 @@ impl<'a> Shape<'a> {
 
     fn reading(&self) -> Result<Reading<'a>, Why> {
         let (actor, user_acts) = self.actor()?;
-        let user: Option<UserMembers> = self.get(Member::User).and_then(|user| object_in(user, UserMember::of));
+        let user: Option<UserMembers> =
+            self.get(Member::User).map_or(Ok(None), |user| object(user, UserMember::of))?;
         let changes = self.changes(user.as_ref())?;
         Ok(Reading {
             action: self.action()?,
             actor,
             resources: self.resources(user.as_ref(), user_acts)?,
-            read: changes.is_empty() && self.only_reads(),
+            read: self.only_reads() && changes.is_empty(),
             changes,
-            occurred: self.occurred()?,
+            occurred: self.occurred(),
             outcome: self.outcome()?,
         })
     }
@@ -187,12 +201,12 @@ impl<'a> Shape<'a> {
     }
 
     fn action(&self) -> Result<Option<Cow<'a, str>>, Why> {
-        let common = [self.get(Member::Type), self.get(Member::Action), self.get(Member::Event)];
-        if let Some(action) = self.first_text(&common)? {
-            return Ok(Some(action));
+        for member in [Member::Type, Member::Action, Member::Event] {
+            if let Some(action) = self.get(member).map_or(Ok(None), kept)? {
+                return Ok(Some(action));
+            }
         }
-        let ecs_type = self.of_ecs(EventMember::Type);
-        let ecs_type = ecs_type.map(|piece| elements(piece).ok().and_then(|all| all.first().copied()).unwrap_or(piece));
+        let ecs_type = self.of_ecs(EventMember::Type).map_or(Ok(None), first_element)?;
         let foreign = [
             self.of_ecs(EventMember::Action),
             self.get(Member::EventAction),
@@ -251,7 +265,7 @@ impl<'a> Shape<'a> {
     }
 
     fn is_ocsf(&self) -> bool {
-        self.has(Member::ActivityId) || self.has(Member::ClassUid) || self.has(Member::TypeUid)
+        self.event.any(OCSF)
     }
 
     fn changes(&self, user: Option<&UserMembers<'a>>) -> Result<Vec<Change<'a>>, Why> {
@@ -261,14 +275,20 @@ impl<'a> Shape<'a> {
         self.get(Member::Changes).or(of_user).or(fields).map_or(Ok(Vec::new()), read_changes)
     }
 
-    fn occurred(&self) -> Result<Option<i64>, Why> {
+    fn occurred(&self) -> Option<i64> {
+        if !self.event.any(CLAIMS) {
+            return None;
+        }
         let created = self.get(Member::Created).filter(|_| self.has(Member::Crud));
         let claimed = [Member::OccurredAt, Member::Time, Member::EventTime, Member::Timestamp, Member::TimeDt];
         let claims = claimed.into_iter().map(|member| self.get(member)).chain([created]);
-        Ok(claims.flatten().find_map(moment))
+        claims.flatten().find_map(moment)
     }
 
     fn outcome(&self) -> Result<Option<Cow<'a, str>>, Why> {
+        if !self.event.any(OUTCOMES) {
+            return Ok(None);
+        }
         let told = [self.get(Member::Outcome), self.of_ecs(EventMember::Outcome), self.get(Member::EventOutcome)];
         if let Some(outcome) = self.first_text(&told)? {
             return Ok(Some(outcome));
@@ -286,6 +306,9 @@ impl<'a> Shape<'a> {
     }
 
     fn only_reads(&self) -> bool {
+        if !self.event.any(READS) {
+            return false;
+        }
         let number = |member| self.get(member).unwrap_or_default();
         // File system, entity management and API activity: 2 is Read there, and something else elsewhere.
         let ocsf = matches!(number(Member::ClassUid), "1001" | "3004" | "6003") && number(Member::ActivityId) == "2";
@@ -295,7 +318,7 @@ impl<'a> Shape<'a> {
 
 fn moment(piece: Piece) -> Option<i64> {
     if piece.starts_with('"') {
-        instant::parse(&text(piece).ok()??)
+        instant::parse(&decode(piece).ok()??)
     } else {
         instant::from_millis(piece)
     }
@@ -306,7 +329,16 @@ fn parties(piece: Piece) -> Result<Vec<Party>, Why> {
     if !piece.starts_with('[') {
         return Ok(party(piece)?.into_iter().collect());
     }
-    elements(piece)?.into_iter().filter_map(|element| party(element).transpose()).collect()
+    let mut found = Vec::new();
+    elements(piece, |element| found.extend(party(element).transpose()))?;
+    found.into_iter().collect()
+}
+
+/// The first element of an array; anything else stands for itself.
+fn first_element(piece: Piece) -> Result<Option<Piece>, Why> {
+    let mut first = (!piece.starts_with('[')).then_some(piece);
+    elements(piece, |element| first = first.or(Some(element)))?;
+    Ok(first)
 }
 
 /// A string or a number is an identifier; an object has one, or a name to stand for it.
@@ -318,8 +350,7 @@ fn party_within(piece: Piece, nested: bool) -> Result<Option<Party>, Why> {
     if !piece.starts_with('{') {
         return Ok(kept(piece)?.map(|id| Party { kind: None, id, name: None }));
     }
-    let members: crate::pieces::Members<{ PartyMember::COUNT }> =
-        object(piece, PartyMember::of).map_err(|_| Why::NotJson)?;
+    let Some(members) = object::<{ PartyMember::COUNT }>(piece, PartyMember::of)? else { return Ok(None) };
     let get = |member: PartyMember| members.get(member as usize).map_or(Ok(None), kept);
     let name = || Ok::<_, Why>(get(PartyMember::Name)?.or(get(PartyMember::UserName)?));
     for member in [PartyMember::Id, PartyMember::Arn, PartyMember::Principal, PartyMember::Path] {

@@ -15,44 +15,48 @@ pub type TextId = u32;
 /// The number that is no text.
 pub const NO_TEXT: TextId = 0;
 
+/// Where a text stands: `start` counts through all arenas.
+#[derive(Clone, Copy)]
+struct Span {
+    start: u32,
+    len: u16,
+}
+
 /// Interned texts, numbered from 1 in the order of their first appearance.
 #[derive(Default)]
 pub struct Texts {
-    arenas: Vec<String>,
-    starts: Column<u32>,
-    lengths: Column<u16>,
-    hashes: Column<u32>,
+    arenas: Vec<Vec<u8>>,
+    spans: Column<Span>,
     index: Index,
 }
 
 impl Texts {
     /// No texts.
     pub const fn new() -> Self {
-        Self {
-            arenas: Vec::new(),
-            starts: Column::new(),
-            lengths: Column::new(),
-            hashes: Column::new(),
-            index: Index::new(),
-        }
+        Self { arenas: Vec::new(), spans: Column::new(), index: Index::new() }
     }
 
     /// How many there are; their numbers are 1 to this.
     pub const fn len(&self) -> u32 {
-        self.starts.len()
+        self.spans.len()
     }
 
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
-        self.starts.is_empty()
+        self.spans.is_empty()
     }
 
     /// The text of a number; `NO_TEXT` reads as the empty text.
     pub fn get(&self, id: TextId) -> &str {
-        let Some(at) = id.checked_sub(1) else { return "" };
-        let start = self.starts.get(at) as usize;
-        let within = start & (ARENA - 1);
-        &self.arenas[start >> ARENA_BITS][within..within + usize::from(self.lengths.get(at))]
+        std::str::from_utf8(self.bytes(id)).unwrap_or_default()
+    }
+
+    #[inline]
+    fn bytes(&self, id: TextId) -> &[u8] {
+        let Some(at) = id.checked_sub(1) else { return &[] };
+        let Span { start, len } = self.spans.get(at);
+        let within = start as usize & (ARENA - 1);
+        &self.arenas[(start >> ARENA_BITS) as usize][within..within + usize::from(len)]
     }
 
     /// The number of a text that is there.
@@ -70,7 +74,7 @@ impl Texts {
     }
 
     fn find_hashed(&self, text: &str, hash: u32) -> Option<TextId> {
-        self.index.find(hash, |id| self.hashes.get(id - 1) == hash && self.get(id) == text)
+        self.index.find(hash, |id| self.bytes(id) == text.as_bytes())
     }
 
     fn add(&mut self, text: &str, hash: u32) -> TextId {
@@ -78,17 +82,14 @@ impl Texts {
         let full = self.arenas.last().is_none_or(|arena| arena.len() + text.len() > ARENA);
         if full {
             let room = if self.arenas.is_empty() { 0 } else { ARENA };
-            self.arenas.push(String::with_capacity(room));
+            self.arenas.push(Vec::with_capacity(room));
         }
         let number = self.arenas.len() - 1;
         let arena = &mut self.arenas[number];
-        self.starts.push((number << ARENA_BITS | arena.len()) as u32);
-        self.lengths.push(text.len() as u16);
-        self.hashes.push(hash);
-        arena.push_str(text);
-        let id = self.starts.len();
-        let hashes = &self.hashes;
-        self.index.insert(hash, id, |id| hashes.get(id - 1));
+        let start = (number << ARENA_BITS | arena.len()) as u32;
+        arena.extend_from_slice(text.as_bytes());
+        let id = self.spans.push(Span { start, len: text.len() as u16 }) + 1;
+        self.index.insert(hash, id);
         id
     }
 }

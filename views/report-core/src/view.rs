@@ -2,7 +2,9 @@
 
 use crate::answer::{answer, TITLE};
 use crate::json::Json;
+use crate::pieces::Members;
 use crate::question::{parse, Pair, Refusal, LIMIT_DEFAULT, LIMIT_MOST};
+use crate::scan::Unreadable;
 use crate::snapshot::{part, Place, Restoring};
 use crate::state::{BadBatch, Payload, State};
 
@@ -23,14 +25,14 @@ pub struct View {
 impl View {
     /// Starts from nothing. The configuration has no members yet, so it is empty or `{}`.
     pub fn init(config: &str, facts: Vec<Pair>) -> Result<Self, String> {
-        let config = config.trim();
-        let parsed = (!config.is_empty()).then(|| serde_json::from_str::<serde_json::Map<_, _>>(config));
-        match parsed.transpose() {
-            Ok(members) if members.as_ref().is_none_or(serde_json::Map::is_empty) => {
-                Ok(Self { facts, ..Self::default() })
-            }
-            Ok(_) => Err("this view has no settings: leave config out, or make it {}".to_owned()),
-            Err(_) => Err("config is not a JSON object".to_owned()),
+        if config.trim().is_empty() {
+            return Ok(Self { facts, ..Self::default() });
+        }
+        let mut members = Members::<0>::new();
+        match members.read(config, |_| None) {
+            Ok(true) if !members.others => Ok(Self { facts, ..Self::default() }),
+            Ok(true) => Err("this view has no settings: leave config out, or make it {}".to_owned()),
+            Ok(false) | Err(Unreadable) => Err("config is not a JSON object".to_owned()),
         }
     }
 
