@@ -1,0 +1,194 @@
+"""Measure everything that the README promises, beside the peer in the same run, and write bench/RESULTS.md.
+
+.venv/bin/python -m bench.run            # everything, about eight minutes
+.venv/bin/python -m bench.run --quick    # shorter, nothing is written
+"""
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench import guests, scenarios
+from bench.processes import ours, peer, postgres_binaries
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+console = Console(stderr=True)
+
+
+class Report:
+    """Rows of the table, shown as they come."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, str, str]] = []
+
+    def add(self, what: str, measured: str, wanted: str = "") -> None:
+        """Add a row and show it."""
+        self.rows.append((what, measured, wanted))
+        console.print(
+            f"[bold]{what}[/bold]  {measured}" + (f"  [dim](wanted: {wanted})[/dim]" if wanted else "")
+        )
+
+
+def rate(result: Any) -> str:
+    """Requests a second with their latencies."""
+    bad = {status: count for status, count in result["statuses"].items() if status != "201"}
+    latency = f"p50 {result['p50_ms']:.1f} ms, p99 {result['p99_ms']:.1f} ms"
+    others = f", other answers: {bad}" if bad else ""
+    return f"{result['requests_per_second']:,.0f}/s, {latency}{others}"
+
+
+def appends(report: Report, work: Path, seconds: float) -> None:
+    """Single appends and batches, and the peer."""
+    with ours(work / "appends") as server:
+        before = scenarios.disk_bytes(server.data)
+        single = scenarios.singles(server, seconds, keyed=False)
+        count = sum(single["statuses"].values())
+        after = scenarios.disk_bytes(server.data)
+        report.add("single appends, 64 connections", rate(single), "10,000/s, p99 under 25 ms")
+        beyond = (after - before) / count - len(scenarios.EVENT)
+        report.add("disk beyond the payload, single appends", f"{beyond:.0f} bytes an event", "under 130")
+        keyed = scenarios.singles(server, seconds, keyed=True)
+        beyond = (scenarios.disk_bytes(server.data) - after) / sum(keyed["statuses"].values())
+        report.add("the same, each with an Idempotency-Key", rate(keyed), "7,000/s")
+        report.add(
+            "disk beyond the payload, with keys",
+            f"{beyond - len(scenarios.EVENT):.0f} bytes an event",
+            "under 200",
+        )
+        many = scenarios.batches(server, seconds)
+        report.add("batches of 1,000", f"{many['events_per_second']:,.0f} events/s", "100,000 events/s")
+        other = scenarios.other_tenant(server, seconds)
+        report.add(
+            "single appends while another tenant pours in 16 MiB batches",
+            f"{rate(other)}, poured {other['poured_mib_per_second']:.0f} MiB/s",
+            "p99 under 50 ms",
+        )
+    if postgres_binaries() is None:
+        report.add("the peer", "not run: PostgreSQL is missing (apt-get install postgresql-15)")
+        return
+    with peer(work / "peer") as url:
+        theirs = scenarios.peer_singles(url, seconds)
+    ratio = single["requests_per_second"] / theirs["requests_per_second"]
+    report.add("peer: FastAPI + asyncpg + INSERT", rate(theirs))
+    report.add("single appends against the peer", f"{ratio:.1f} times", "4 times")
+
+
+def views(report: Report, work: Path, events: int) -> None:
+    """Replays, questions, start-up and memory on a long log."""
+    data = work / "views"
+    with ours(data) as server:
+        log = scenarios.make_log(server, "small")
+        scenarios.fill(server, log, 10_000)
+        report.add("server's own memory at 10,000 events", mib(server.own_memory_bytes()))
+        log = scenarios.make_log(server, "long")
+        seconds = scenarios.fill(server, log, events)
+        report.add(f"filled a log of {events:,} events", f"{events / seconds:,.0f} events/s (one connection)")
+        report.add("server's own memory after that", mib(server.own_memory_bytes()), "does not grow")
+    with ours(data) as server:
+        result = scenarios.replay(server, log, "compliance-report", None)
+        report.add(
+            "replay into compliance-report",
+            f"{result['events_per_second']:,.0f} events/s, {mib(result['memory_bytes'])} of view memory",
+            "300,000 events/s",
+        )
+        asked = scenarios.append_then_query(server, log, 500)
+        report.add(
+            "append, then query the warm view",
+            f"query p50 {asked['query_p50_ms']:.1f} ms, p99 {asked['query_p99_ms']:.1f} ms; both"
+            f" p50 {asked['append_and_query_p50_ms']:.1f} ms, p99 {asked['append_and_query_p99_ms']:.1f} ms",
+            "p50 under 5 ms, p99 under 20 ms",
+        )
+        small = scenarios.make_log(server, "guests")
+        scenarios.fill(server, small, min(events, 200_000))
+        for name, component, wanted in guests.components():
+            if isinstance(component, str):
+                report.add(f"replay into a {name} guest", f"not run: {component}")
+                continue
+            result = scenarios.replay(server, small, f"guest-{name}".lower(), component)
+            report.add(f"replay into a {name} guest", f"{result['events_per_second']:,.0f} events/s", wanted)
+    with ours(data) as server:
+        report.add(
+            f"start with {events:,} events and a snapshot",
+            f"ready in {server.ready_seconds:.2f} s",
+            "under 3 s",
+        )
+        started = time.perf_counter()
+        with server.client() as client:
+            client.post(
+                f"{log}/views/compliance-report/query", params={"actor": "probe_1"}
+            ).raise_for_status()
+        report.add("first answer of the long view after that start", f"{time.perf_counter() - started:.2f} s")
+        report.add(
+            f"server's own memory at {events:,} events", mib(server.own_memory_bytes()), "does not grow"
+        )
+
+
+def mib(size: float) -> str:
+    """Bytes as MiB."""
+    return f"{size / (1 << 20):.0f} MiB"
+
+
+def write(report: Report, seconds: float) -> None:
+    """Write the results with the machine and the commit they hold for."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
+    cpus = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":")[1].strip() for line in cpus if "model name" in line), "?")
+    lines = [
+        "# Results",
+        "",
+        "Written by `python -m bench.run`. Load generator, server and PostgreSQL share the machine's cores,",
+        "so ratios say more than rates. Every append is on stable storage before its answer.",
+        "",
+        f"- {datetime.now(UTC):%Y-%m-%d}, commit {commit}",
+        f"- {os.cpu_count()} cores ({model}), {memory:.0f} GiB, Python {platform.python_version()}",
+        f"- {seconds:.0f} s a load",
+        "",
+        "| what | measured | wanted |",
+        "|---|---|---|",
+        *(f"| {what} | {measured} | {wanted} |" for what, measured, wanted in report.rows),
+        "",
+    ]
+    RESULTS.write_text("\n".join(lines))
+    console.print(f"written to {RESULTS}")
+
+
+def main() -> None:
+    """Run the bench."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="short loads, a short log, nothing written")
+    parser.add_argument("--only", choices=("appends", "views"), help="one half; nothing written")
+    options = parser.parse_args()
+    report, seconds, events = (
+        Report(),
+        3.0 if options.quick else 10.0,
+        200_000 if options.quick else 5_000_000,
+    )
+    work = Path(tempfile.mkdtemp(prefix="indelible-bench-"))
+    work.chmod(0o755)  # PostgreSQL runs as a user of its own below it
+    try:
+        if options.only != "views":
+            appends(report, work, seconds)
+        if options.only != "appends":
+            views(report, work, events)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    if not options.quick and not options.only:
+        write(report, seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""What is measured, each against a real server over HTTP; every append is durable before its answer."""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from bench.processes import Ours
+
+EVENT = (
+    b'{"type":"record.updated","actor":"user_8f3a","resource":"invoice_2291",'
+    b'"changes":{"status":["draft","sent"]},"ip":"192.168.1.42"}'
+)
+BATCH = 1_000
+LOAD = Path(__file__).parent / "load.py"
+
+
+def varied_batch(start: int, count: int = BATCH) -> bytes:
+    """NDJSON of events as a product would write them: some actors, more resources, a few types."""
+    lines = []
+    for number in range(start, start + count):
+        event = {
+            "type": ("record.updated", "record.created", "user.login", "file.read")[number % 4],
+            "actor": f"user_{number * 7919 % 1_000:04x}",
+            "resource": f"invoice_{number * 104_729 % 50_000}",
+            "changes": {"status": ["draft", "sent"]},
+            "ip": f"192.168.{number % 256}.{number // 256 % 256}",
+        }
+        lines.append(json.dumps(event, separators=(",", ":")))
+    return "\n".join(lines).encode()
+
+
+def load(
+    url: str, headers: dict[str, str], body: bytes, connections: int, seconds: float, *, keyed: bool
+) -> Any:
+    """Run the load generator in a process of its own."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(body)
+        file.flush()
+        command = [sys.executable, str(LOAD), url, "--body", file.name]
+        command += ["--connections", str(connections), "--seconds", str(seconds)]
+        command += [word for name, value in headers.items() for word in ("--header", f"{name}: {value}")]
+        command += ["--keyed"] if keyed else []
+        return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+def make_log(server: Ours, name: str) -> str:
+    """Create a log and return its path."""
+    with server.client() as client:
+        answer = client.post("/logs", json={"name": name})
+        answer.raise_for_status()
+        return f"/logs/{answer.json()['log_id']}"
+
+
+def singles(server: Ours, seconds: float, *, keyed: bool) -> Any:
+    """Single appends at 64 connections to one log."""
+    log = make_log(server, "singles-keyed" if keyed else "singles")
+    return load(f"{server.url}{log}/append", server.headers, EVENT, 64, seconds, keyed=keyed)
+
+
+def peer_singles(url: str, seconds: float) -> Any:
+    """The same load on the peer."""
+    headers = {"Content-Type": "application/json"}
+    return load(f"{url}/logs/acme/append", headers, EVENT, 64, seconds, keyed=False)
+
+
+def batches(server: Ours, seconds: float) -> Any:
+    """Batches of 1,000 events at 4 connections to one log."""
+    log = make_log(server, "batches")
+    headers = {**server.headers, "Content-Type": "application/x-ndjson"}
+    result = load(f"{server.url}{log}/append_batch", headers, varied_batch(0), 4, seconds, keyed=False)
+    result["events_per_second"] = result["requests_per_second"] * BATCH
+    return result
+
+
+def fill(server: Ours, log: str, events: int) -> float:
+    """Append `events` varied events in batches; returns the seconds it took."""
+    started = time.perf_counter()
+    with server.client() as client:
+        for start in range(0, events, 10_000):
+            body = varied_batch(start, min(10_000, events - start))
+            headers = {"Content-Type": "application/x-ndjson"}
+            client.post(f"{log}/append_batch", content=body, headers=headers).raise_for_status()
+    return time.perf_counter() - started
+
+
+def replay(server: Ours, log: str, name: str, component: bytes | None) -> dict[str, float]:
+    """Deploy a view (built in when no component is given) and time its replay to the head."""
+    with server.client() as client:
+        body = component or json.dumps({"builtin": name}).encode()
+        deploying = time.perf_counter()
+        client.post(f"{log}/views/{name}", content=body).raise_for_status()
+        started = time.perf_counter()
+        while True:
+            view = client.get(f"{log}/views/{name}").json()
+            if view["state"] != "replaying":
+                break
+            time.sleep(0.02)
+        seconds = time.perf_counter() - started
+    if view["state"] != "live":
+        raise RuntimeError(f"the view {name} is {view['state']}: {view['error']}")
+    return {
+        "deploy_seconds": started - deploying,
+        "events_per_second": view["applied"] / seconds,
+        "events": view["applied"],
+        "memory_bytes": view["memory_bytes"],
+    }
+
+
+def append_then_query(server: Ours, log: str, rounds: int) -> dict[str, float]:
+    """Append one event, then ask a warm view for it; the time of the question alone, and of both."""
+    asked, both = [], []
+    with server.client() as client:
+        for number in range(rounds):
+            event = {"type": "record.updated", "actor": f"probe_{number}", "resource": "probe"}
+            started = time.perf_counter()
+            sequence = client.post(f"{log}/append", json=event).json()["sequence"]
+            between = time.perf_counter()
+            answer = client.post(f"{log}/views/compliance-report/query", params={"actor": f"probe_{number}"})
+            ended = time.perf_counter()
+            if answer.status_code != httpx.codes.OK or int(answer.headers["indelible-sequence"]) < sequence:
+                raise RuntimeError(f"the answer does not cover the append: {answer.text[:200]}")
+            asked.append(ended - between)
+            both.append(ended - started)
+    return {
+        "query_p50_ms": statistics.median(asked) * 1e3,
+        "query_p99_ms": quantile(asked, 0.99) * 1e3,
+        "append_and_query_p50_ms": statistics.median(both) * 1e3,
+        "append_and_query_p99_ms": quantile(both, 0.99) * 1e3,
+    }
+
+
+def other_tenant(server: Ours, seconds: float) -> dict[str, float]:
+    """One workspace pours in batches of 16 MiB; single appends of another one are timed."""
+    with server.client() as root:
+        key = root.post("/workspaces", json={"name": f"pouring-{time.time_ns()}"}).json()["key"]["secret"]
+    pouring = httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {key}"}, timeout=120)
+    heavy = f"/logs/{pouring.post('/logs', json={'name': 'heavy'}).json()['log_id']}"
+    light = make_log(server, f"light-{time.time_ns()}")
+    event = b'{"type":"x","pad":"' + b"p" * 1_620 + b'"}'
+    body = b"\n".join([event] * 10_000)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(body)
+        file.flush()
+        command = [sys.executable, str(LOAD), f"{server.url}{heavy}/append_batch", "--body", file.name]
+        command += [
+            "--connections",
+            "2",
+            "--seconds",
+            str(seconds + 1),
+            "--header",
+            f"Authorization: Bearer {key}",
+        ]
+        command += ["--header", "Content-Type: application/x-ndjson"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as pourer:
+            time.sleep(0.5)
+            result = load(f"{server.url}{light}/append", server.headers, EVENT, 1, seconds, keyed=False)
+            poured = json.loads(pourer.communicate()[0])
+    pouring.close()
+    result["poured_mib_per_second"] = poured["requests_per_second"] * len(body) / (1 << 20)
+    result["poured_statuses"] = poured["statuses"]
+    return dict(result)
+
+
+def disk_bytes(data: Path) -> int:
+    """Size of the database with its log of pages."""
+    return sum(path.stat().st_size for path in data.glob("indelible.db*"))
+
+
+def quantile(values: Iterable[float], at: float) -> float:
+    """The value at a rank."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * at))]
