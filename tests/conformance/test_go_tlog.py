@@ -1,0 +1,189 @@
+"""What we write is read by Go's golang.org/x/mod/sumdb/tlog and note, and what we refuse they refuse."""
+
+import base64
+import json
+import os
+import random
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from indelible.merkle.entry import Entry, encode_entry, entry_leaf_hashes
+from indelible.merkle.frontier import EMPTY_FRONTIER, extend, root
+from indelible.merkle.hashing import leaf_hash
+from indelible.merkle.proofs import HashSource, consistency_proof, inclusion_proof, root_from_source
+from indelible.merkle.tiles import TILE_WIDTH, tile_hash_source, tile_path
+from indelible.notes.checkpoint import Checkpoint, format_checkpoint, sign_checkpoint
+from indelible.notes.cosignature import Cosigner
+from indelible.notes.keys import Signer, derive_seed
+from indelible.notes.note import add_signatures, format_note, parse_note, sign_note
+
+GOPATH = Path("/usr/share/gocode")
+ORIGIN = "audit.example.com/logs/550e8400-e29b-41d4-a716-446655440000"
+WRITER = bytes(16)
+ENTRIES = 300
+TILED = 70_000
+
+
+@pytest.fixture(scope="module")
+def verifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Go program, built; skips where Go or its tlog package is missing."""
+    if not shutil.which("go") or not (GOPATH / "src/golang.org/x/mod/sumdb/tlog").is_dir():
+        pytest.skip("needs go and golang-golang-x-mod-dev: apt-get install golang-go golang-golang-x-mod-dev")
+    program = tmp_path_factory.mktemp("go") / "verify"
+    environment = os.environ | {"GO111MODULE": "off", "GOPATH": str(GOPATH), "GOFLAGS": "", "GOWORK": "off"}
+    if "HOME" not in environment:  # else Go's own cache makes the second build quick
+        environment["GOCACHE"] = str(program.parent / "cache")
+    source = Path(__file__).parent / "go"
+    subprocess.run(["go", "build", "-o", program, "."], cwd=source, env=environment, check=True)
+    return program
+
+
+def ask(program: Path, claims: dict[str, Any]) -> tuple[int, str]:
+    """Give the program claims; return its exit code and what it says."""
+    text = json.dumps(claims, default=lambda value: base64.b64encode(value).decode())
+    done = subprocess.run([program], input=text, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def entries() -> list[bytes]:
+    """Encoded entries of a small log."""
+    return [encode_entry(Entry(at + 1, 1_000 + at, WRITER, bytes([at % 256]) * 32)) for at in range(ENTRIES)]
+
+
+def stored(leaves: list[bytes]) -> tuple[dict[int, list[bytes]], bytes]:
+    """Hashes by tile level as a store has them, and the root."""
+    growth = extend(EMPTY_FRONTIER, leaves)
+    levels = {0: leaves}
+    for node in growth.stored:
+        levels.setdefault(node.level, []).append(node.hash)
+    return levels, root(growth.frontier)
+
+
+def source_of(levels: dict[int, list[bytes]]) -> HashSource:
+    """Subtree hashes out of stored ones."""
+    return tile_hash_source(lambda level, start, count: levels[level][start : start + count])
+
+
+def inclusion_claim(index: int, size: int, leaves: list[bytes], source: HashSource) -> dict[str, Any]:
+    """A good claim that a leaf is in the tree."""
+    proof = inclusion_proof(index, size, source)
+    top = root_from_source(size, source)
+    return {"Index": index, "Size": size, "Root": top, "Leaf": leaves[index], "Proof": proof, "Good": True}
+
+
+def consistency_claim(old: int, new: int, source: HashSource) -> dict[str, Any]:
+    """A good claim that one tree begins with another."""
+    roots = {"OldRoot": root_from_source(old, source), "NewRoot": root_from_source(new, source)}
+    return {
+        "OldSize": old,
+        "NewSize": new,
+        **roots,
+        "Proof": consistency_proof(old, new, source),
+        "Good": True,
+    }
+
+
+def spoiled(claim: dict[str, Any], key: str) -> dict[str, Any]:
+    """The same claim with one bit of a root turned, which must be refused."""
+    return claim | {key: bytes([claim[key][0] ^ 1]) + claim[key][1:], "Good": False}
+
+
+def tiled_claims() -> dict[str, Any]:
+    """A log of 70,000 leaves as tiles, and proofs out of it."""
+    leaves = entry_leaf_hashes(1, 5, WRITER, [at.to_bytes(32, "big") for at in range(TILED)])
+    levels, top = stored(leaves)
+    source = source_of(levels)
+    tiles = {}
+    for level, hashes in levels.items():
+        for start in range(0, len(hashes), TILE_WIDTH):
+            part = hashes[start : start + TILE_WIDTH]
+            tiles[tile_path(level, start // TILE_WIDTH, len(part))] = b"".join(part)
+    chosen = random.Random(70_000)  # noqa: S311 - which leaves are tried, no secret
+    indexes = [0, 255, 256, 65_535, 65_536, TILED - 1, *chosen.sample(range(TILED), 20)]
+    sizes = [1, 256, 65_536, TILED - 1, *chosen.sample(range(1, TILED), 10)]
+    return {
+        "Size": TILED,
+        "Root": top,
+        "Tiles": tiles,
+        "Inclusions": [inclusion_claim(index, TILED, leaves, source) for index in indexes],
+        "Histories": [consistency_claim(size, TILED, source) for size in sizes],
+    }
+
+
+def with_turned_bit(data: bytes) -> bytes:
+    """The note with one bit of its last signature turned."""
+    note = parse_note(data)
+    last = note.signatures[-1]
+    turned = last._replace(signature=bytes([last.signature[0] ^ 1]) + last.signature[1:])
+    return format_note(note._replace(signatures=(*note.signatures[:-1], turned)))
+
+
+def note_claims() -> list[dict[str, Any]]:
+    """Notes that must open, and notes that must not."""
+    signer = Signer(ORIGIN, derive_seed(bytes(range(32)), ORIGIN))
+    other = Signer("other.example", bytes(32))
+    witness = Cosigner("witness.example/w1", bytes([7]) * 32)
+    checkpoint = Checkpoint(ORIGIN, 5, bytes(32))
+    good = sign_checkpoint(checkpoint, signer)
+    cosigned = add_signatures(good, [witness.cosign(format_checkpoint(checkpoint), 1_735_689_600)])
+    both = sign_note("first\n\nlast\n", [signer, other])
+    vkeys = [signer.verifier.vkey, other.verifier.vkey]
+    cases = [
+        ("checkpoint", good, vkeys, True),
+        ("cosigned", cosigned, vkeys, True),
+        ("blank line in the text", both, vkeys, True),
+        ("one key known", both, vkeys[1:], True),
+        ("nobody known", good, vkeys[1:], False),
+        ("changed text", good.replace(b"\n5\n", b"\n6\n"), vkeys, False),
+        ("changed signature", with_turned_bit(both), vkeys, False),
+        ("no newline at the end", good[:-1], vkeys, False),
+        ("control character", good.replace(b"audit", b"aud\tt"), vkeys, False),
+    ]
+    return [{"Name": name, "Note": note, "Vkeys": known, "Good": ok} for name, note, known, ok in cases]
+
+
+def all_claims() -> dict[str, Any]:
+    """Everything that the program judges."""
+    of_small = entries()
+    leaves = [leaf_hash(entry) for entry in of_small]
+    levels, _ = stored(leaves)
+    source = source_of(levels)
+    sizes = [*range(1, 40), 127, 128, 129, 255, 256, 257, ENTRIES]
+    inclusions = [inclusion_claim(at, size, leaves, source) for size in sizes for at in range(0, size, 7)]
+    histories = [consistency_claim(old, new, source) for new in sizes for old in range(1, new + 1, 5)]
+    tiled = tiled_claims()
+    return {
+        "Entries": of_small,
+        "Roots": [root_from_source(size, source) for size in range(ENTRIES + 1)],
+        "Inclusion": inclusions + [spoiled(claim, "Root") for claim in inclusions],
+        "Consistency": histories + [spoiled(claim, "NewRoot") for claim in histories],
+        "Notes": note_claims(),
+        "Tiled": tiled,
+        "Checkpoint": format_checkpoint(Checkpoint(ORIGIN, TILED, tiled["Root"])),
+    }
+
+
+def test_go_agrees_with_every_claim(verifier: Path) -> None:
+    """Roots, proofs good and spoiled, tiles, notes and checkpoint text: Go judges each as we do."""
+    claims = all_claims()
+    code, said = ask(verifier, claims)
+    assert code == 0, said
+    least = ENTRIES + len(claims["Inclusion"]) + len(claims["Consistency"]) + len(claims["Notes"])
+    assert int(said.split()[-1]) > least
+
+
+def test_go_would_have_noticed(verifier: Path) -> None:
+    """The program fails a wrong root, a changed tile and a note that is claimed bad but opens."""
+    claims = all_claims()
+    claims["Roots"][17] = bytes(32)
+    claims["Notes"][0]["Good"] = False
+    claims["Tiled"]["Tiles"]["tile/1/000"] = bytes(8_192)
+    code, said = ask(verifier, claims)
+    assert code == 1
+    assert "root of 17 entries" in said
+    assert 'note "checkpoint"' in said
+    assert "out of tiles" in said
