@@ -12,13 +12,13 @@ Headers = list[tuple[str, str]]
 class HeaderMap(Protocol):
     """Request headers as RSGI gives them; names are lower case."""
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: str, /) -> bool:
         """Say whether the header was sent, readable or not."""
 
-    def get(self, name: str, default: str | None = None) -> str | None:
+    def get(self, name: str, default: str | None = None, /) -> str | None:
         """Return the first value, or `default` where there is none or it is not visible ASCII."""
 
-    def get_all(self, name: str) -> list[str]:
+    def get_all(self, name: str, /) -> list[str]:
         """Return all values that are visible ASCII."""
 
 
