@@ -1,0 +1,134 @@
+"""Receipts and proofs are believed only when they hold; each changed member is found."""
+
+import hashlib
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from indelible.client import (
+    ConsistencyProof,
+    InclusionProof,
+    NotProved,
+    Receipt,
+    verify_checkpoint,
+    verify_consistency,
+    verify_inclusion,
+    verify_proof,
+    verify_receipt,
+)
+from indelible.merkle.entry import Entry, encode_entry
+from indelible.merkle.hashing import node_hash
+from indelible.notes.checkpoint import Checkpoint, sign_checkpoint
+from indelible.notes.keys import Signer, derive_seed
+from indelible.notes.tlogproof import TlogProof, event_extra, format_tlog_proof
+
+PAYLOAD = b'{"type":"x"}'
+SALT = bytes(range(16))
+WRITER = UUID("550e8400-e29b-41d4-a716-446655440000")
+ORIGIN = "audit.example.com/logs/c1e35e68-bc1d-4e62-aac9-1ed1e9a5e25d"
+SIGNER = Signer(ORIGIN, derive_seed(bytes(32), ORIGIN))
+KEY = SIGNER.verifier.vkey
+
+# Written out from formats.md, not with the code that is tested: two entries, two leaves, one root.
+ENTRY = (
+    b"\x01"
+    + (1).to_bytes(8, "big")
+    + (1_700_000_000_000_001).to_bytes(8, "big")
+    + WRITER.bytes
+    + hashlib.sha256(SALT + PAYLOAD).digest()
+)
+LEAF = hashlib.sha256(b"\x00" + ENTRY).digest()
+OTHER = hashlib.sha256(b"\x00" + b"other").digest()
+ROOT = hashlib.sha256(b"\x01" + LEAF + OTHER).digest()
+CHECKPOINT = Checkpoint(ORIGIN, 2, ROOT)
+NOTE = sign_checkpoint(CHECKPOINT, SIGNER).decode()
+RECEIPT = Receipt(
+    sequence=1,
+    time="2023-11-14T22:13:20.000001Z",
+    leaf_hash=LEAF.hex(),
+    salt=SALT.hex(),
+    writer=str(WRITER),
+    origin=ORIGIN,
+)
+
+
+def test_the_entry_is_the_one_of_the_formats() -> None:
+    """The bytes written by hand are those that the product writes."""
+    assert encode_entry(Entry(1, 1_700_000_000_000_001, WRITER.bytes, ENTRY[33:])) == ENTRY
+    assert node_hash(LEAF, OTHER) == ROOT
+
+
+def test_a_receipt_gives_its_leaf() -> None:
+    """With the payload, the receipt recomputes the leaf."""
+    assert verify_receipt(RECEIPT, PAYLOAD) == LEAF
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sequence": 2},
+        {"time": "2023-11-14T22:13:20.000002Z"},
+        {"writer": str(UUID(int=1))},
+        {"salt": bytes(16).hex()},
+        {"salt": "zz"},
+        {"leaf_hash": OTHER.hex()},
+        {"time": "yesterday"},
+    ],
+)
+def test_a_changed_receipt_is_found(change: dict[str, object]) -> None:
+    """Whatever member is changed, the leaf is another."""
+    with pytest.raises(NotProved):
+        verify_receipt(msgspec.structs.replace(RECEIPT, **change), PAYLOAD)
+
+
+def test_another_payload_is_found() -> None:
+    """A receipt speaks of one payload's exact bytes."""
+    with pytest.raises(NotProved):
+        verify_receipt(RECEIPT, PAYLOAD + b" ")
+
+
+def test_inclusion_is_proved_under_the_key_only() -> None:
+    """The proof holds under the log's key; another key, leaf, place or size does not do."""
+    proof = InclusionProof(sequence=1, size=2, leaf_hash=LEAF.hex(), hashes=[OTHER.hex()], checkpoint=NOTE)
+    assert verify_inclusion(proof, LEAF, KEY) == CHECKPOINT
+    stranger = Signer(ORIGIN, bytes(32)).verifier.vkey
+    for wrong, leaf, key in (
+        (proof, LEAF, stranger),
+        (proof, OTHER, KEY),
+        (msgspec.structs.replace(proof, sequence=2), LEAF, KEY),
+        (msgspec.structs.replace(proof, size=3), LEAF, KEY),
+        (msgspec.structs.replace(proof, hashes=[]), LEAF, KEY),
+        (msgspec.structs.replace(proof, hashes=["zz"]), LEAF, KEY),
+    ):
+        with pytest.raises(NotProved):
+            verify_inclusion(wrong, leaf, key)
+
+
+def test_consistency_binds_two_heads() -> None:
+    """The newer head continues the older one; a rewritten log, or another one, does not."""
+    older = Checkpoint(ORIGIN, 1, LEAF)
+    proof = ConsistencyProof(hashes=[OTHER.hex()], checkpoint=NOTE)
+    assert verify_consistency(proof, older, KEY) == CHECKPOINT
+    for wrong in (Checkpoint(ORIGIN, 1, OTHER), Checkpoint("elsewhere.example/logs/x", 1, LEAF)):
+        with pytest.raises(NotProved):
+            verify_consistency(proof, wrong, KEY)
+
+
+def test_a_kept_proof_is_enough() -> None:
+    """A tlog-proof, the payload and the key prove the event without any server."""
+    text = format_tlog_proof(
+        TlogProof(extra=event_extra(ENTRY, SALT), leaf_index=0, hashes=(OTHER,), checkpoint=NOTE.encode())
+    )
+    assert verify_proof(text, PAYLOAD, KEY) == CHECKPOINT
+    with pytest.raises(NotProved, match="payload"):
+        verify_proof(text, PAYLOAD + b" ", KEY)
+    with pytest.raises(NotProved):
+        verify_proof(text.replace(b"index 0", b"index 1"), PAYLOAD, KEY)
+
+
+def test_a_checkpoint_needs_its_signature() -> None:
+    """Without the log's signature a checkpoint is only text."""
+    unsigned = NOTE[: NOTE.index("\n\n") + 2] + "\u2014 someone else AAAA\n"
+    with pytest.raises(NotProved):
+        verify_checkpoint(unsigned, KEY)
