@@ -129,7 +129,7 @@ def _clock(site: Site) -> Check:
         return Check(
             "clock",
             "look",
-            f"an event is dated {format_micros(newest)}, ahead of this clock: until then all times stand still",
+            f"an event is dated {format_micros(newest)}, ahead of this clock: times stand still until then",
         )
     return Check("clock", "ok", "no event is dated in the future")
 
