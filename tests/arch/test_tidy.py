@@ -47,10 +47,15 @@ def functions_of(file: Path) -> Iterator[Function]:
             yield node
 
 
+def is_stub(function: Function) -> bool:
+    """Say whether the body is `...`: a member of a protocol whose class says what it is."""
+    return len(function.body) == 1 and ast.unparse(function.body[0]) == "..."
+
+
 def public_functions_of(body: list[ast.stmt]) -> Iterator[Function]:
     """Give the functions and methods that a user of the module can reach by name."""
     for node in body:
-        if isinstance(node, Function) and not node.name.startswith("_"):
+        if isinstance(node, Function) and not node.name.startswith("_") and not is_stub(node):
             yield node
         elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             yield from public_functions_of(node.body)

@@ -21,7 +21,13 @@ DEFAULT_LIMIT = 100
 @click.option("--after-sequence", type=click.IntRange(0), help="Begin after this event.")
 @click.option("--from", "from_", metavar="TIME", help="Received at this time or later (RFC 3339).")
 @click.option("--to", metavar="TIME", help="Received before this time (RFC 3339).")
-@click.option("--order", type=click.Choice(["asc", "desc"]), default="asc", show_default=True)
+@click.option(
+    "--order",
+    type=click.Choice(["asc", "desc"]),
+    default="asc",
+    show_default=True,
+    help="Oldest or newest first.",
+)
 @click.option(
     "--limit", type=click.IntRange(1), default=DEFAULT_LIMIT, show_default=True, help="At most so many."
 )

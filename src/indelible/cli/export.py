@@ -20,7 +20,14 @@ _REPORT_EVERY = 1_000
 
 @click.command()
 @click.argument("log", metavar="LOG")
-@click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), default="ndjson", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["ndjson", "csv"]),
+    default="ndjson",
+    show_default=True,
+    help="One JSON object a line, or a spreadsheet's rows.",
+)
 @click.option("--output", "-o", metavar="FILE", default="-", help="Where to; - is standard output.")
 @click.option("--after-sequence", type=click.IntRange(0), help="Begin after this event.")
 @click.option("--from", "from_", metavar="TIME", help="Received at this time or later (RFC 3339).")

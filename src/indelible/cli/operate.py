@@ -1,0 +1,132 @@
+"""`indelible backup`, `restore` and `doctor`: work on a data directory, beside a server or without one."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from indelible.cli.exits import CommandFailed, Exit
+from indelible.cli.output import Progress, print_json, print_members, print_table
+from indelible.cli.session import json_option
+
+_DIRECTORY = click.Path(path_type=Path, file_okay=False)
+_DATA = click.option("--data", required=True, type=_DIRECTORY, help="The data directory.")
+
+
+@click.command()
+@_DATA
+@click.option("--to", "target", required=True, type=_DIRECTORY, help="A new directory for the copy.")
+@click.option(
+    "--include-secrets",
+    is_flag=True,
+    help="Copy the master secret and the root key too: whoever has the copy can then sign heads.",
+)
+@json_option
+def backup(data: Path, target: Path, *, include_secrets: bool, as_json: bool) -> None:
+    """Copy a data directory, consistently, while a server may be writing to it."""
+    from indelible.operate.backup import back_up  # noqa: PLC0415 - brings the store in
+
+    with _telling() as tell:
+        manifest = back_up(data, target, include_secrets=include_secrets, progress=tell)
+    if as_json:
+        print_json(manifest)
+        return
+    files = manifest["files"]
+    print_members(
+        {
+            "backup": str(target),
+            "deployment": manifest["deployment"],
+            "taken": manifest["taken"],
+            "files": len(files) if isinstance(files, dict) else 0,
+            "secrets": include_secrets,
+        }
+    )
+
+
+@click.command()
+@click.argument("backup_directory", metavar="BACKUP", type=_DIRECTORY)
+@click.option("--data", required=True, type=_DIRECTORY, help="A new data directory.")
+@click.option(
+    "--master-secret",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file with the master secret, where the backup has none.",
+)
+@click.option(
+    "--published",
+    type=_DIRECTORY,
+    help="The original's directory objects: giving it declares the original dead, and lets the copy go on"
+    " where it is no older than what was published.",
+)
+@json_option
+def restore(
+    backup_directory: Path,
+    data: Path,
+    master_secret: Path | None,
+    published: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Make the data directory --data from BACKUP, recomputed in whole before it can be served.
+
+    Without --published the copy is read-only: a log that goes on from an older state would have two heads
+    of one size.
+    """
+    from indelible.operate.restore import restore as bring_back  # noqa: PLC0415 - brings the store in
+
+    with _telling() as tell:
+        done = bring_back(
+            backup_directory, data, master_secret=master_secret, published=published, progress=tell
+        )
+    members = {**done._asdict(), "data": str(data)}
+    if as_json:
+        print_json(members)
+    else:
+        print_members({name.replace("_", " "): value for name, value in members.items()})
+
+
+@click.command()
+@_DATA
+@json_option
+def doctor(data: Path, *, as_json: bool) -> int:
+    """Examine a data directory, beside a running server or without one. Exit code 1: something is bad."""
+    from indelible.operate.doctor import examine, main_state  # noqa: PLC0415 - brings the store in
+
+    with _refusals():
+        checks = list(examine(data))
+    if as_json:
+        print_json({"state": main_state(checks), "checks": [check._asdict() for check in checks]})
+    else:
+        print_table(("check", "state", "says"), checks)
+    return Exit.REFUSED if main_state(checks) == "bad" else Exit.OK
+
+
+@contextmanager
+def _telling() -> Iterator[Callable[[str, int, int], None]]:
+    """Give what turns the steps of a long work into progress."""
+    current: tuple[str, Progress] | None = None
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal current
+        if current is None or current[0] != what:
+            if current is not None:
+                current[1].close()
+            current = (what, Progress(what, total, "done"))
+        current[1].update(done, total)
+
+    try:
+        with _refusals():
+            yield tell
+    finally:
+        if current is not None:
+            current[1].close()
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    from indelible.store.base import StoreRefused  # noqa: PLC0415 - brings the store in
+
+    try:
+        yield
+    except StoreRefused as error:
+        raise CommandFailed(str(error)) from None
