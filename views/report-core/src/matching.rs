@@ -1,5 +1,6 @@
 //! Which events a question is about.
 
+use crate::parties::Parties;
 use crate::question::{Basis, Question};
 use crate::state::{State, NO_TIME};
 use crate::texts::NO_TEXT;
@@ -36,16 +37,15 @@ pub fn find(state: &State, question: &Question, bound: u32) -> Matched {
         resources: resources.as_deref().map(|all| set(all, state.resources.keys.len())),
         actions: actions(state, question),
     };
-    let by_actor = actors.map(|all| gather(&all, window, |party| state.actors.events(party)));
-    let by_resource = resources.map(|all| gather(&all, window, |party| state.resources.events(party)));
-    let candidates = match (by_actor, by_resource) {
-        (Some(actor), Some(resource)) => Some(if actor.len() < resource.len() { actor } else { resource }),
-        (one, other) => one.or(other),
+    let by_actor = actors.map(|all| Chains { parties: &state.actors, all });
+    let by_resource = resources.map(|all| Chains { parties: &state.resources, all });
+    let shortest = [by_actor, by_resource].into_iter().flatten().min_by_key(Chains::len);
+    // A short window is quicker to look through than a long chain that reaches back to it.
+    let candidates = match shortest.filter(|chains| chains.len() < u64::from(window.1 - window.0)) {
+        Some(chains) => chains.events(window),
+        None => (window.0..window.1).collect(),
     };
-    let events: Vec<u32> = match candidates {
-        Some(candidates) => candidates.into_iter().filter(|event| filter.passes(*event)).collect(),
-        None => (window.0..window.1).filter(|event| filter.passes(*event)).collect(),
-    };
+    let events = candidates.into_iter().filter(|event| filter.passes(*event)).collect();
     let (events, without_time) = match question.facts.basis {
         Basis::Received => (events, 0),
         Basis::Occurred => by_claimed_time(state, question, events),
@@ -73,19 +73,28 @@ fn called(texts: &[String], find: impl Fn(&str) -> Vec<u32>) -> Option<Vec<u32>>
     Some(all)
 }
 
-/// The events within the window of any of the parties, ascending.
-fn gather<'a>(parties: &[u32], window: (u32, u32), events: impl Fn(u32) -> &'a [u32]) -> Vec<u32> {
-    let mut all = Vec::new();
-    for party in parties {
-        let events = events(*party);
-        let (from, to) = (events.partition_point(|event| *event < window.0), events.partition_point(|event| *event < window.1));
-        all.extend_from_slice(&events[from..to]);
+/// The events about some parties.
+struct Chains<'a> {
+    parties: &'a Parties,
+    all: Vec<u32>,
+}
+
+impl Chains<'_> {
+    fn len(&self) -> u64 {
+        self.all.iter().map(|party| u64::from(self.parties.count(*party))).sum()
     }
-    if parties.len() > 1 {
-        all.sort_unstable();
-        all.dedup();
+
+    /// Those within a window, ascending, each once.
+    fn events(&self, window: (u32, u32)) -> Vec<u32> {
+        let mut events: Vec<u32> =
+            self.all.iter().flat_map(|party| self.parties.events(*party, window.0, window.1)).collect();
+        events.reverse();
+        if self.all.len() > 1 {
+            events.sort();
+            events.dedup();
+        }
+        events
     }
-    all
 }
 
 fn actions(state: &State, question: &Question) -> Option<Vec<bool>> {

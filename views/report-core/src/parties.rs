@@ -1,20 +1,35 @@
 //! Who acts and what is acted on.
 
 use crate::column::Column;
-use crate::index::{hash_pair, Index};
+use crate::index::hash_pair;
 use crate::texts::{TextId, Texts, NO_TEXT};
 
 /// Distinct pairs of texts, numbered from 0 in the order of their first appearance.
 #[derive(Default)]
 pub struct Pairs {
     pairs: Column<(TextId, TextId)>,
-    index: Index,
+    /// An open-addressed table of pairs and their numbers.
+    slots: Vec<Slot>,
+}
+
+type Slot = ((TextId, TextId), u32);
+
+/// The number in a free slot.
+const FREE: u32 = u32::MAX;
+
+fn place(slots: &mut [Slot], slot: Slot) {
+    let mask = slots.len() - 1;
+    let mut at = hash_pair(slot.0) as usize & mask;
+    while slots[at].1 != FREE {
+        at = (at + 1) & mask;
+    }
+    slots[at] = slot;
 }
 
 impl Pairs {
     /// No pairs.
     pub const fn new() -> Self {
-        Self { pairs: Column::new(), index: Index::new() }
+        Self { pairs: Column::new(), slots: Vec::new() }
     }
 
     /// How many there are.
@@ -34,7 +49,15 @@ impl Pairs {
 
     /// The number of a pair that is there.
     pub fn find(&self, pair: (TextId, TextId)) -> Option<u32> {
-        self.index.find(hash_pair(pair), |at| self.get(at) == pair)
+        let mask = self.slots.len().checked_sub(1)?;
+        let mut at = hash_pair(pair) as usize & mask;
+        loop {
+            match self.slots[at] {
+                (_, FREE) => return None,
+                (other, number) if other == pair => return Some(number),
+                _ => at = (at + 1) & mask,
+            }
+        }
     }
 
     /// The number of a pair, which is added where it is new.
@@ -44,9 +67,18 @@ impl Pairs {
 
     /// Adds a pair that is known to be new.
     pub fn add(&mut self, pair: (TextId, TextId)) -> u32 {
-        let at = self.pairs.push(pair);
-        self.index.insert(hash_pair(pair), at);
-        at
+        if (self.len() as usize + 1) * 4 > self.slots.len() * 3 {
+            self.grow();
+        }
+        let number = self.pairs.push(pair);
+        place(&mut self.slots, (pair, number));
+        number
+    }
+
+    fn grow(&mut self) {
+        let mut slots = vec![((NO_TEXT, NO_TEXT), FREE); (self.slots.len() * 2).max(16)];
+        (0..).zip(self.pairs.iter()).for_each(|(number, pair)| place(&mut slots, (pair, number)));
+        self.slots = slots;
     }
 
     /// The numbers of the pairs whose second is `second`, in order.
@@ -71,16 +103,34 @@ pub struct Naming {
     pub before: u32,
 }
 
+/// An event about a party; they form a chain from the newest to the oldest.
+#[derive(Clone, Copy)]
+struct Link {
+    event: u32,
+    /// The link before it, plus one; 0 is none.
+    before: u32,
+}
+
+/// Where a party's chains begin.
+#[derive(Clone, Copy, Default)]
+struct Standing {
+    /// The newest link, plus one; 0 is none.
+    link: u32,
+    links: u32,
+    /// The newest naming, plus one; 0 is none.
+    naming: u32,
+}
+
 /// Actors, or resources: type and id are the identity, so that invoice 1 and user 1 stay two things. Names may
 /// change, and each is kept with the event that told it, so that an answer as of an earlier sequence does not
 /// depend on what came later. Number 0 is `NOBODY`.
 pub struct Parties {
     /// Type and id of each.
     pub keys: Pairs,
-    newest_naming: Column<u32>,
+    standings: Column<Standing>,
     /// All names ever told.
     pub namings: Column<Naming>,
-    events: Vec<Vec<u32>>,
+    links: Column<Link>,
 }
 
 impl Default for Parties {
@@ -93,7 +143,7 @@ impl Parties {
     /// Only `NOBODY`.
     pub fn new() -> Self {
         let mut parties =
-            Self { keys: Pairs::new(), newest_naming: Column::new(), namings: Column::new(), events: Vec::new() };
+            Self { keys: Pairs::new(), standings: Column::new(), namings: Column::new(), links: Column::new() };
         parties.add((NO_TEXT, NO_TEXT));
         parties
     }
@@ -108,8 +158,7 @@ impl Parties {
 
     /// Adds a party that is known to be new.
     pub fn add(&mut self, key: (TextId, TextId)) -> u32 {
-        self.newest_naming.push(0);
-        self.events.push(Vec::new());
+        self.standings.push(Standing::default());
         self.keys.add(key)
     }
 
@@ -118,17 +167,19 @@ impl Parties {
         if name == NO_TEXT {
             return;
         }
-        let before = self.newest_naming.get(party);
+        let mut standing = self.standings.get(party);
+        let before = standing.naming;
         let known = before.checked_sub(1).map(|at| self.namings.get(at).name);
         if known != Some(name) {
             let at = self.namings.push(Naming { party, event, name, before });
-            self.newest_naming.set(party, at + 1);
+            standing.naming = at + 1;
+            self.standings.set(party, standing);
         }
     }
 
     /// The name as told by the last event below `bound` that told one.
     pub fn name_at(&self, party: u32, bound: u32) -> TextId {
-        let mut at = self.newest_naming.get(party);
+        let mut at = self.standings.get(party).naming;
         while let Some(naming) = at.checked_sub(1).map(|at| self.namings.get(at)) {
             if naming.event < bound {
                 return naming.name;
@@ -140,12 +191,27 @@ impl Parties {
 
     /// Notes that `event`, which is newer than all noted before, is about the party.
     pub fn link(&mut self, party: u32, event: u32) {
-        self.events[party as usize].push(event);
+        let standing = self.standings.get(party);
+        let at = self.links.push(Link { event, before: standing.link });
+        self.standings.set(party, Standing { link: at + 1, links: standing.links + 1, ..standing });
     }
 
-    /// The events about the party, ascending.
-    pub fn events(&self, party: u32) -> &[u32] {
-        &self.events[party as usize]
+    /// How many events are about the party.
+    pub fn count(&self, party: u32) -> u32 {
+        self.standings.get(party).links
+    }
+
+    /// The newest event about the party.
+    pub fn newest(&self, party: u32) -> Option<u32> {
+        self.standings.get(party).link.checked_sub(1).map(|at| self.links.get(at).event)
+    }
+
+    /// The events from index `from` on and below `to` that are about the party, the newest first.
+    pub fn events(&self, party: u32, from: u32, to: u32) -> impl Iterator<Item = u32> + '_ {
+        let newest = self.standings.get(party).link.checked_sub(1);
+        let chain = std::iter::successors(newest, |at| self.links.get(*at).before.checked_sub(1));
+        let events = chain.map(|at| self.links.get(at).event);
+        events.take_while(move |event| *event >= from).filter(move |event| *event < to)
     }
 
     /// The parties that a question means by `text`: those with this id, of whatever type, and the one that is

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::scan::{decode, Piece, Scanner, Unreadable};
+use crate::scan::{decode, unescaped, Piece, Scanner, Unreadable};
 
 /// Slots of a table of names: a power of two, with room to spare.
 const SLOTS: usize = 128;
@@ -127,14 +127,13 @@ impl<'a, const N: usize> Members<'a, N> {
             return Ok(false);
         }
         each_member(&mut scanner, |name, value| {
-            match decode(name)?.and_then(|name| of(&name)) {
+            match of(&name) {
                 Some(member) => {
                     self.found[member] = Some(value);
                     self.seen |= 1_u64.checked_shl(member as u32).unwrap_or_default();
                 }
                 None => self.others = true,
             }
-            Ok(())
         })?;
         scanner.end()?;
         Ok(true)
@@ -144,13 +143,13 @@ impl<'a, const N: usize> Members<'a, N> {
 #[inline]
 fn each_member<'a>(
     scanner: &mut Scanner<'a>,
-    mut take: impl FnMut(Piece<'a>, Piece<'a>) -> Result<(), Unreadable>,
+    mut take: impl FnMut(Cow<'a, str>, Piece<'a>),
 ) -> Result<(), Unreadable> {
     scanner.take(b'{');
     let mut more = !scanner.take(b'}');
     while more {
-        let name = scanner.name()?;
-        take(name, scanner.value()?)?;
+        let (name, escaped) = scanner.name()?;
+        take(unescaped(name, escaped)?, scanner.value()?);
         more = scanner.more(b'}')?;
     }
     Ok(())
@@ -170,14 +169,8 @@ pub fn object<'a, const N: usize>(
 }
 
 /// All members of the object that a piece is, in order, duplicates included.
-pub fn entries<'a>(
-    piece: Piece<'a>,
-    mut take: impl FnMut(Cow<'a, str>, Piece<'a>),
-) -> Result<(), Unreadable> {
-    each_member(&mut Scanner::new(piece), |name, value| {
-        take(decode(name)?.unwrap_or_default(), value);
-        Ok(())
-    })
+pub fn entries<'a>(piece: Piece<'a>, take: impl FnMut(Cow<'a, str>, Piece<'a>)) -> Result<(), Unreadable> {
+    each_member(&mut Scanner::new(piece), take)
 }
 
 /// The elements of the array that a piece is.

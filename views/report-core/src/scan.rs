@@ -64,16 +64,17 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads a member's name with the colon after it. What it returns still has its escapes, and quotes.
-    pub fn name(&mut self) -> Result<Piece<'a>, Unreadable> {
+    /// Reads a member's name with the colon after it: what stands between the quotes, and whether that has
+    /// escapes.
+    pub fn name(&mut self) -> Result<(&'a str, bool), Unreadable> {
         if self.next_byte() != Some(b'"') {
             return Err(Unreadable);
         }
-        let start = self.at;
-        self.string()?;
-        let name = &self.text[start..self.at];
+        let start = self.at + 1;
+        let escaped = self.string()?;
+        let name = &self.text[start..self.at - 1];
         if self.take(b':') {
-            Ok(name)
+            Ok((name, escaped))
         } else {
             Err(Unreadable)
         }
@@ -85,7 +86,9 @@ impl<'a> Scanner<'a> {
         let first = self.next_byte();
         let start = self.at;
         match first {
-            Some(b'"') => self.string()?,
+            Some(b'"') => {
+                self.string()?;
+            }
             Some(b'{' | b'[') => self.container()?,
             _ => self.plain()?,
         }
@@ -97,7 +100,9 @@ impl<'a> Scanner<'a> {
         let mut open = Open::default();
         loop {
             match self.next_byte().ok_or(Unreadable)? {
-                b'"' => self.string()?,
+                b'"' => {
+                    self.string()?;
+                }
                 b'{' => {
                     self.at += 1;
                     if !self.take(b'}') {
@@ -135,10 +140,10 @@ impl<'a> Scanner<'a> {
         Ok(false)
     }
 
-    /// Reads a string, from its quote on.
-    fn string(&mut self) -> Result<(), Unreadable> {
+    /// Reads a string, from its quote on, and says whether it has escapes.
+    fn string(&mut self) -> Result<bool, Unreadable> {
         let bytes = self.text.as_bytes();
-        let mut at = self.at + 1;
+        let (mut at, mut escaped) = (self.at + 1, false);
         loop {
             // Eight bytes at a time, up to the first that is not plain text.
             while let Some(plain) = bytes.get(at..at + 8).map(plain_bytes) {
@@ -149,13 +154,16 @@ impl<'a> Scanner<'a> {
             }
             match bytes.get(at) {
                 Some(b'"') => break,
-                Some(b'\\') => at += escape_len(&bytes[at..])?,
+                Some(b'\\') => {
+                    at += escape_len(&bytes[at..])?;
+                    escaped = true;
+                }
                 Some(0x20..) => at += 1,
                 _ => return Err(Unreadable),
             }
         }
         self.at = at + 1;
-        Ok(())
+        Ok(escaped)
     }
 
     /// Reads a number, true, false or null.
@@ -258,13 +266,19 @@ pub fn decode(piece: Piece) -> Result<Option<Cow<str>>, Unreadable> {
     match piece.as_bytes() {
         [b'"', inner @ .., b'"'] => {
             let text = &piece[1..piece.len() - 1];
-            if has_escape(inner) {
-                Ok(Some(Cow::Owned(unescape(text)?)))
-            } else {
-                Ok(Some(Cow::Borrowed(text)))
-            }
+            unescaped(text, has_escape(inner)).map(Some)
         }
         _ => Ok(None),
+    }
+}
+
+/// The text that stands between two quotes.
+#[inline]
+pub fn unescaped(text: &str, escaped: bool) -> Result<Cow<'_, str>, Unreadable> {
+    if escaped {
+        unescape(text).map(Cow::Owned)
+    } else {
+        Ok(Cow::Borrowed(text))
     }
 }
 

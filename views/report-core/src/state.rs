@@ -240,7 +240,8 @@ impl State {
 
     /// Notes that the newest event names a resource; named again it stays one.
     pub fn touch(&mut self, event: u32, resource: u32) {
-        if self.resources.events(resource).last() != Some(&event) {
+        let first = self.touched_from.get(event) == self.touched.len();
+        if first || self.resources.newest(resource) != Some(event) {
             self.resources.link(resource, event);
             self.touched.push(resource);
         }
