@@ -8,11 +8,13 @@ from pathlib import Path
 
 import click
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from indelible.cli import main
 from indelible.cli.exits import Exit, explain_problem
 from indelible.cli.root import COMMANDS, root
-from indelible.cli.story import Call, cut, pretty
+from indelible.cli.story import Call, cut, elide, pretty
 from indelible.model.errors import CODES, Problem
 
 
@@ -132,10 +134,21 @@ def test_curl_can_be_pasted() -> None:
     ]
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=60),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
+)
+
+
+@given(JSON)
+def test_an_answer_that_is_shown_is_the_answer(value: object) -> None:
+    """However it is laid out, it is the same JSON, in lines of a bounded width."""
+    lines = pretty(value)
+    assert json.loads("\n".join(lines)) == value
+
+
 def test_long_answers_are_cut() -> None:
-    """An answer is cut by lines, and it is said how many are missing."""
-    lines = pretty({"rows": [{"n": number, "text": "x" * 60} for number in range(30)]})
-    assert json.loads("\n".join(lines))["rows"][29]["n"] == 29
-    shown = cut(lines, 5)
-    assert len(shown) == 6
-    assert shown[-1] == f"… {len(lines) - 5} more lines"
+    """Long lists and long answers are cut, and it is said how much is missing."""
+    assert elide({"rows": [1, 2, 3, 4]}, 2) == {"rows": [1, 2, "… 2 more"]}
+    shown = cut([str(number) for number in range(9)], 5)
+    assert shown == ["0", "1", "2", "3", "4", "… 4 more lines"]

@@ -24,7 +24,8 @@ LOG = "demo-history"
 VIEW = "compliance-report"
 _BATCH_EVENTS = 1_000
 _SHIPPED = Path(__file__).parents[1] / "data" / "trail.ndjson"
-_ROWS = "3"
+_ROWS = "10"
+_LINES = 60
 
 
 class Source(NamedTuple):
@@ -90,7 +91,7 @@ def _four_calls(story: Story, events: Sequence[Event], scratch: Path) -> None:
     body = _json({"builtin": VIEW})
     story.tell("3. Deploy a view", Call("POST", f"/logs/{LOG}/views/{VIEW}", body=body))
     call = _question([*_window(events), ("limit", _ROWS)])
-    story.tell("4. Ask it: all of the history, by the times that the commits claim", call, lines=48)
+    story.tell("4. Ask it: all of the history, by the times that the commits claim", call, lines=_LINES)
 
 
 def _append_rest(story: Story, events: Sequence[Event], scratch: Path) -> None:
@@ -115,10 +116,10 @@ def _reports(story: Story, events: Sequence[Event]) -> None:
     if files:
         file = files.most_common(1)[0][0]
         call = _question([("basis", "occurred"), ("resource", file), ("limit", _ROWS)])
-        story.tell(f"Everything that happened to {file}", call, lines=40)
+        story.tell(f"Everything that happened to {file}", call, lines=_LINES)
     author = authors.most_common(1)[0][0]
     call = _question([("basis", "occurred"), ("actor", author), ("limit", _ROWS)])
-    story.tell(f"Everything that {author} did", call, lines=40)
+    story.tell(f"Everything that {author} did", call, lines=_LINES)
 
 
 def _where_next(story: Story, url: str, *, once: bool) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # the client is slow to import
     from indelible.client.transport import Reply
 
 _WIDTH = 110
-_INLINE = 96  # a value that fits stands on one line
+_ITEMS = 2  # of each list in an answer that is shown
 
 
 class Call(NamedTuple):
@@ -72,27 +72,50 @@ class Story:
         self.say(_bold(title))
         self.say(f"$ {call.curl(url)}")
         self.say(f"→ {reply.status}")
-        for line in cut(pretty(answer), lines):
+        for line in cut(pretty(elide(answer, _ITEMS)), lines):
             self.say(f"  {line}")
         self.say()
         return answer
 
 
 def pretty(value: Any, indent: int = 0) -> list[str]:
-    """Write JSON for reading: what fits in a line stays in one."""
-    flat = clean_json(json.dumps(value, ensure_ascii=False))
-    if len(flat) + indent <= _INLINE or not isinstance(value, dict | list) or not value:
-        return [" " * indent + shorten(flat, _WIDTH - indent)]
+    """Write JSON for reading: what fits in a line stays in one, and plain members fill lines."""
+    flat = _flat(value)
+    if len(flat) + indent <= _WIDTH or not isinstance(value, dict | list) or not value:
+        return [" " * indent + shorten(flat, _WIDTH)]
     brackets = "{}" if isinstance(value, dict) else "[]"
     lines = [" " * indent + brackets[0]]
-    members = list(value.items()) if isinstance(value, dict) else [(None, item) for item in value]
-    for number, (name, item) in enumerate(members, 1):
+    pairs = list(value.items()) if isinstance(value, dict) else [(None, item) for item in value]
+    for number, (name, item) in enumerate(pairs, 1):
+        label = "" if name is None else f"{_flat(name)}: "
         inner = pretty(item, indent + 2)
-        if name is not None:
-            inner[0] = " " * (indent + 2) + f"{clean_json(json.dumps(name))}: {inner[0].lstrip()}"
-        inner[-1] += "," if number < len(members) else ""
-        lines += inner
+        inner[0] = " " * (indent + 2) + label + inner[0].lstrip()
+        inner[-1] += "," if number < len(pairs) else ""
+        if len(inner) == 1 and _fills(lines[-1], inner[0]):
+            lines[-1] += " " + inner[0].lstrip()
+        else:
+            lines += inner
     return [*lines, " " * indent + brackets[1]]
+
+
+def elide(value: Any, items: int) -> Any:
+    """Return JSON with at most so many items in each list, and the number of those left out."""
+    if isinstance(value, dict):
+        return {name: elide(item, items) for name, item in value.items()}
+    if isinstance(value, list):
+        kept = [elide(item, items) for item in value[:items]]
+        return kept + ([f"… {len(value) - items} more"] if len(value) > items else [])
+    return value
+
+
+def _fills(line: str, more: str) -> bool:
+    """Say whether `more` goes on the line before it: both plain, and together not too wide."""
+    plain = line.endswith(",") and more.lstrip()[-2:-1] not in {"}", "]"} and line[-2] not in "}]"
+    return plain and len(line) + len(more.lstrip()) < _WIDTH
+
+
+def _flat(value: Any) -> str:
+    return clean_json(json.dumps(value, ensure_ascii=False))
 
 
 def cut(lines: Sequence[str], most: int) -> list[str]:
