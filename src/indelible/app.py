@@ -20,6 +20,7 @@ from indelible.log.commit import Committer
 from indelible.log.core import Core
 from indelible.log.gate import Gate
 from indelible.log.heads import Heads
+from indelible.log.lanes import Lanes
 from indelible.log.prove import Prover
 from indelible.log.publish import Publisher
 from indelible.log.read import EventReader
@@ -175,6 +176,7 @@ class Server:
             publisher=publisher,
             gate=gate,
             committer=committer,
+            lanes=Lanes(committer, limits),
             limits=limits,
             clock=clock,
             randomness=SYSTEM_RANDOMNESS,

@@ -86,10 +86,32 @@ class Committer:
         Raises:
             Problem: `saturated` when what waits is at its limit, `stopping`, `store_failed`.
         """
+        self.reserve(append)
+        return self._enqueue(append)
+
+    def reserve(self, append: Append) -> None:
+        """Count an append among what waits, as `submit` does; raises as it does."""
         self._admit(append)
         self._waiting_bytes += append.size
         self._waiting_of[append.workspace] = self._waiting_of.get(append.workspace, 0) + append.size
+
+    def release(self, append: Append) -> None:
+        """Count an append no longer, which was reserved and then not submitted."""
+        self._waiting_bytes -= append.size
+        left = self._waiting_of[append.workspace] - append.size
+        self._waiting_of[append.workspace] = left
+        if not left:
+            del self._waiting_of[append.workspace]
+
+    def submit_reserved(self, append: Append) -> Future:
+        """Queue an append that was reserved before; raises as `submit` while the server stops."""
+        if self._refusing:
+            raise self._refusing
         return self._enqueue(append)
+
+    def lay_after(self, log: int) -> Future:
+        """The head after which chunks of `log` may be laid, and the time (µs), for one call at a time."""
+        return self.change(Change(lambda transaction, now: ((self._groups.lay(transaction, log), now), ())))
 
     def change(self, change: Change) -> Future:
         """Queue a change of state; the future's result is what its `apply` returned first."""
@@ -129,11 +151,7 @@ class Committer:
         for ticket, outcome in settled.outcomes:
             item, future = ticket
             if isinstance(item, Append):
-                self._waiting_bytes -= item.size
-                left = self._waiting_of[item.workspace] - item.size
-                self._waiting_of[item.workspace] = left
-                if not left:
-                    del self._waiting_of[item.workspace]
+                self.release(item)
             if future.cancelled():
                 continue
             if isinstance(outcome, BaseException):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from indelible.log.commit import Committer
 from indelible.log.gate import Gate
 from indelible.log.heads import Heads
+from indelible.log.lanes import Lanes
 from indelible.log.prove import Prover
 from indelible.log.publish import Publisher
 from indelible.log.read import EventReader
@@ -28,6 +29,7 @@ class Core(NamedTuple):
     publisher: Publisher
     gate: Gate
     committer: Committer
+    lanes: Lanes
     limits: Limits
     clock: Clock
     randomness: Randomness

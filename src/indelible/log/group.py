@@ -52,6 +52,15 @@ class GroupCommit:
         self._keys = keys
         self._timekeeper = timekeeper
         self._randomness = randomness
+        # Logs that surely hold no chunks beyond their head, of a large batch that was cut short.
+        self._clean: set[int] = set()
+
+    def lay(self, transaction: Transaction, log: int) -> HeadRow:
+        """Return a log's head, after which chunks may now be laid inside changes, by one call at a time."""
+        head = transaction.lock_heads([log])[log]
+        transaction.drop_beyond(log, head.size)
+        self._clean.discard(log)
+        return head
 
     def commit(self, group: Group, changes: Changes) -> Settled:
         """Commit a group.
@@ -122,8 +131,14 @@ class GroupCommit:
         inputs = [
             Input(append.writer, append.sealed, append.digest, append.fingerprint) for append, _ in accepted
         ]
-        staged = stage(head, now, inputs)
-        _write(transaction, log, staged)
+        laid = accepted[0][0].laid if len(accepted) == 1 else None
+        if laid is not None and laid.base == head:
+            staged = laid.staged
+            _write_head(transaction, log, staged)
+            self._clean.add(log)
+        else:
+            staged = stage(head, now, inputs)
+            self._write(transaction, log, head, staged)
         if now < head.time:
             telemetry.clock_clamps_total.inc()
         outcomes: Outcomes = []
@@ -144,8 +159,16 @@ class GroupCommit:
     ) -> HeadRow:
         inputs = [Input(event.writer, seal([event.payload], self._randomness)) for event in events]
         staged = stage(head, now, inputs)
-        _write(transaction, log, staged)
+        self._write(transaction, log, head, staged)
         return staged.head
+
+    def _write(self, transaction: Transaction, log: int, head: HeadRow, staged: Staged) -> None:
+        if log not in self._clean:
+            transaction.drop_beyond(log, head.size)
+            self._clean.add(log)
+        for chunk in staged.chunks:
+            transaction.put_chunk(log, chunk)
+        _write_head(transaction, log, staged)
 
 
 def _accept(
@@ -178,9 +201,7 @@ def _accept(
     return accepted
 
 
-def _write(transaction: Transaction, log: int, staged: Staged) -> None:
-    for chunk in staged.chunks:
-        transaction.put_chunk(log, chunk)
+def _write_head(transaction: Transaction, log: int, staged: Staged) -> None:
     if staged.nodes:
         transaction.put_nodes(log, staged.nodes)
     transaction.put_head(log, staged.head)

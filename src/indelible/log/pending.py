@@ -5,8 +5,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from indelible.log.stage import Sealed
-from indelible.store.base import Transaction
+from indelible.log.stage import Sealed, Staged
+from indelible.store.base import HeadRow, Transaction
 
 
 class AuditEvent(NamedTuple):
@@ -15,6 +15,13 @@ class AuditEvent(NamedTuple):
     log: int
     writer: bytes
     payload: bytes
+
+
+class Laid(NamedTuple):
+    """Events that were staged after `base`, with their chunks stored but no head that covers them yet."""
+
+    base: HeadRow
+    staged: Staged
 
 
 class Append(NamedTuple):
@@ -28,6 +35,7 @@ class Append(NamedTuple):
     digest: bytes | None  # of the idempotency key within its log
     fingerprint: bytes  # of the request's bytes
     expected: int | None  # the head before
+    laid: Laid | None = None
 
 
 class Change(NamedTuple):

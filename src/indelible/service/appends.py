@@ -15,6 +15,9 @@ from indelible.service.access import Access
 from indelible.service.framing import Framing, split
 from indelible.service.types import Appended, AppendedBatch, Caller
 
+Mark = tuple[bytes | None, bytes]
+"""Digests of an idempotency key, if there is one, and of what must be equal for its answer again."""
+
 # Above this, cutting and hashing a batch would hold up the event loop; it goes to a thread.
 INLINE_BYTES = 64 << 10
 
@@ -25,7 +28,7 @@ class Appends:
     def __init__(self, access: Access, core: Core) -> None:
         self._access = access
         self._gate = core.gate
-        self._committer = core.committer
+        self._lanes = core.lanes
         self._events = core.events
         self._publisher = core.publisher
         self._prover = core.prover
@@ -82,15 +85,12 @@ class Appends:
         """
         info = self._access.writable(caller, log)
         self._access.rates.append(caller.key_id)
-        mark = self._mark(
-            info, idempotency_key, "append_batch", f"{framing.kind} {framing.delimiter.hex()}", body
-        )
         if not self._gate.is_open(info.key):
             await asyncio.to_thread(self._gate.open, info)
         if len(body) > INLINE_BYTES:
-            sealed = await asyncio.to_thread(self._seal, body, framing)
+            mark, sealed = await asyncio.to_thread(self._prepare, info, idempotency_key, body, framing)
         else:
-            sealed = self._seal(body, framing)
+            mark, sealed = self._prepare(info, idempotency_key, body, framing)
         outcome = await self._submit(info, caller, sealed, mark, expected_sequence)
         if isinstance(outcome, Known):
             receipt = await asyncio.to_thread(self._replay_batch, info, outcome.first, mark[1])
@@ -100,8 +100,9 @@ class Appends:
         receipt = BatchReceipt(outcome.first, last, outcome.time, caller.writer, outcome.salts, leaves)
         return AppendedBatch(receipt, info.origin, replayed=False)
 
-    def _seal(self, body: bytes, framing: Framing) -> Sealed:
-        return seal(split(body, framing, self._limits), self._randomness)
+    def _prepare(self, info: LogInfo, key: str | None, body: bytes, framing: Framing) -> tuple[Mark, Sealed]:
+        mark = self._mark(info, key, "append_batch", f"{framing.kind} {framing.delimiter.hex()}", body)
+        return mark, seal(split(body, framing, self._limits), self._randomness)
 
     def _check_payload(self, payload: bytes) -> None:
         if not payload:
@@ -110,9 +111,7 @@ class Appends:
         if len(payload) > limit:
             raise Problem("too_large", "the event is over the limit", limit=limit, unit="bytes")
 
-    def _mark(
-        self, info: LogInfo, key: str | None, operation: str, framing: str, body: bytes
-    ) -> tuple[bytes | None, bytes]:
+    def _mark(self, info: LogInfo, key: str | None, operation: str, framing: str, body: bytes) -> Mark:
         """Digests of the idempotency key and of what must be equal for its answer to be given again."""
         if key is None:
             return None, b""
@@ -128,13 +127,12 @@ class Appends:
         info: LogInfo,
         caller: Caller,
         sealed: Sealed,
-        mark: tuple[bytes | None, bytes],
+        mark: Mark,
         expected: int | None,
     ) -> Committed | Known:
         size = sum(map(len, sealed.payloads))
         append = Append(info.key, info.workspace, caller.writer, sealed, size, mark[0], mark[1], expected)
-        outcome: Committed | Known = await self._committer.submit(append)
-        return outcome
+        return await self._lanes.append(append)
 
     async def _proof(self, info: LogInfo, sequence: int) -> bytes:
         published = await self._publisher.at_least(info, sequence)

@@ -193,6 +193,9 @@ class Transaction(Protocol):
     def put_head(self, log: int, head: HeadRow) -> None:
         """Move a log's head. This is what makes the chunks before it exist."""
 
+    def drop_beyond(self, log: int, size: int) -> None:
+        """Remove chunks after sequence `size`: laid for a head that never came to cover them."""
+
     def put_meta(self, name: str, value: bytes) -> None:
         """Set a value of the deployment."""
 

@@ -1,0 +1,130 @@
+"""Large batches, beside which small appends stay quick.
+
+A batch over the size of a commit group is staged on a thread of its own, outside any lock, and its chunks are
+laid in several short commits beyond the log's head, where they do not exist yet. One last commit moves the
+head over all of them: the batch is in whole or not at all. Meanwhile appends to the same log wait their turn,
+those to other logs go on. What a crash leaves beyond a head is dropped before the log is next written.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from indelible.log.commit import Committer
+from indelible.log.group import Committed, Known
+from indelible.log.pending import Append, Change, Laid
+from indelible.log.stage import Input, stage
+from indelible.model.errors import Problem
+from indelible.model.limits import Limits
+from indelible.store.base import ChunkRow, Transaction
+
+
+class Lanes:
+    """Takes appends in front of the committer. On the event loop only."""
+
+    def __init__(self, committer: Committer, limits: Limits) -> None:
+        self._committer = committer
+        self._limits = limits
+        self._under_way: Counter[int] = Counter()  # small appends by log
+        self._closed: dict[int, asyncio.Condition] = {}  # logs of which a large batch has the lane
+        self._large: set[asyncio.Task[Committed | Known]] = set()
+
+    async def append(self, append: Append) -> Committed | Known:
+        """Append; returns when it is on stable storage.
+
+        Raises:
+            Problem: as `Committer.submit`, and `sequence_mismatch`.
+        """
+        if self._is_large(append):
+            self._committer.reserve(append)
+            task = asyncio.get_running_loop().create_task(self._append_large(append))
+            self._large.add(task)
+            task.add_done_callback(self._large.discard)
+            return await asyncio.shield(task)  # it goes on when its caller goes away
+        while append.log in self._closed:
+            await self._opened(append.log)
+        self._under_way[append.log] += 1
+        try:
+            outcome: Committed | Known = await self._committer.submit(append)
+        finally:
+            self._under_way[append.log] -= 1
+            if not self._under_way[append.log]:
+                del self._under_way[append.log]
+                await self._tell(append.log)
+        return outcome
+
+    def _is_large(self, append: Append) -> bool:
+        limits = self._limits
+        return append.size > limits.commit_group_bytes or (
+            len(append.sealed.payloads) > limits.commit_group_events
+        )
+
+    async def _append_large(self, append: Append) -> Committed | Known:
+        handed_over = False
+        await self._close(append.log)
+        try:
+            base, now = await self._committer.lay_after(append.log)
+            if append.expected is not None and append.expected != base.size:
+                raise Problem("sequence_mismatch", f"the head is {base.size}", head=base.size)
+            item = Input(append.writer, append.sealed, append.digest, append.fingerprint)
+            staged = await asyncio.to_thread(stage, base, now, [item])
+            for part in _parts(staged.chunks, self._limits.commit_group_bytes):
+                await self._committer.change(_laying(append.log, part))
+            future = self._committer.submit_reserved(append._replace(laid=Laid(base, staged)))
+            handed_over = True
+            outcome: Committed | Known = await future
+            return outcome
+        finally:
+            if not handed_over:
+                self._committer.release(append)
+            await self._open(append.log)
+
+    # A lane is closed by one large batch at a time, and only when no small append is under way in it.
+
+    async def _close(self, log: int) -> None:
+        while log in self._closed:
+            await self._opened(log)
+        condition = self._closed[log] = asyncio.Condition()
+        async with condition:
+            while self._under_way.get(log):
+                await condition.wait()
+
+    async def _open(self, log: int) -> None:
+        condition = self._closed.pop(log)
+        async with condition:
+            condition.notify_all()
+
+    async def _opened(self, log: int) -> None:
+        condition = self._closed[log]
+        async with condition:
+            while self._closed.get(log) is condition:
+                await condition.wait()
+
+    async def _tell(self, log: int) -> None:
+        condition = self._closed.get(log)
+        if condition is not None:
+            async with condition:
+                condition.notify_all()
+
+
+def _parts(chunks: Sequence[ChunkRow], part_bytes: int) -> Iterator[list[ChunkRow]]:
+    """Chunks in order, in parts of about `part_bytes` of payload."""
+    part: list[ChunkRow] = []
+    size = 0
+    for chunk in chunks:
+        if part and size + len(chunk.payload) > part_bytes:
+            yield part
+            part, size = [], 0
+        part.append(chunk)
+        size += len(chunk.payload)
+    yield part
+
+
+def _laying(log: int, chunks: Sequence[ChunkRow]) -> Change:
+    def apply(transaction: Transaction, _now: int) -> tuple[Any, Sequence[Any]]:
+        for chunk in chunks:
+            transaction.put_chunk(log, chunk)
+        return None, ()
+
+    return Change(apply)
