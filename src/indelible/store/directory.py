@@ -69,13 +69,20 @@ class DataDirectory:
 
 
 def write_secret(path: Path, secret: bytes) -> None:
-    """Write a file that only its owner can read, durably; it must not exist."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    """Write a file that only its owner can read, durably; it must not exist.
+
+    It appears whole or not at all: a half-written secret would stop every later start.
+    """
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        os.write(handle, secret)
-        os.fsync(handle)
+        with os.fdopen(handle, "wb") as file:
+            file.write(secret)
+            file.flush()
+            os.fsync(file.fileno())
+        path.hardlink_to(beside)
     finally:
-        os.close(handle)
+        beside.unlink()
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)

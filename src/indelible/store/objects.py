@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+KNOWN_FOLDERS = 65_536
+
 
 class Objects(Protocol):
     """A bucket. Keys are relative paths of plain segments, `/` between them.
@@ -36,7 +38,8 @@ class LocalObjects:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        root.mkdir(parents=True, exist_ok=True)
+        self._durable: set[Path] = set()  # folders that this process knows to be on stable storage
+        self._make_folder(root)
 
     def _path(self, key: str) -> Path:
         parts = key.split("/")
@@ -61,13 +64,20 @@ class LocalObjects:
         return beside
 
     def _make_folder(self, folder: Path) -> None:
-        """Make a folder and those above it, each durable before anything is put inside."""
-        if folder.is_dir():
+        """Make a folder and those above it, each durable before anything is put inside.
+
+        One that is there already may be another thread's, or that of a process that was killed, and not
+        be durable yet: so each is synced once a process.
+        """
+        if folder in self._durable:
             return
-        self._make_folder(folder.parent)
-        with suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
+        if folder != self._root:
+            self._make_folder(folder.parent)
+        folder.mkdir(mode=0o700, parents=folder == self._root, exist_ok=True)
         _sync_folder(folder.parent)
+        if len(self._durable) >= KNOWN_FOLDERS:
+            self._durable.clear()
+        self._durable.add(folder)
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects`."""
@@ -79,22 +89,25 @@ class LocalObjects:
         """See `Objects`."""
         path = self._path(key)
         if path.exists():
+            _sync_folder(path.parent)  # whoever made it may not have come to that yet
             return False
         beside = self._write_beside(path, data)
         try:
             path.hardlink_to(beside)
         except FileExistsError:
-            return False
+            created = False
+        else:
+            created = True
         finally:
             beside.unlink()
         _sync_folder(path.parent)
-        return True
+        return created
 
     def get(self, key: str) -> bytes | None:
         """See `Objects`."""
         try:
             return self._path(key).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
     def list(self, prefix: str) -> list[str]:
@@ -104,7 +117,10 @@ class LocalObjects:
 
     def delete(self, key: str) -> None:
         """See `Objects`."""
-        self._path(key).unlink(missing_ok=True)
+        path = self._path(key)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if not path.is_dir():
+                path.unlink()
 
 
 def _files(folder: Path) -> Iterator[Path]:

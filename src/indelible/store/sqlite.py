@@ -11,8 +11,8 @@ from pathlib import Path
 
 import apsw
 
-from indelible.store.base import StoreBroken, StoreError, StoreFull, StoreRefused
-from indelible.store.sqlite_read import SqliteReader, fetch
+from indelible.store.base import StoreBroken, StoreRefused
+from indelible.store.sqlite_read import SqliteReader, fetch, translate
 from indelible.store.sqlite_write import SqliteTransaction
 
 SCHEMA_VERSION = 1
@@ -40,10 +40,15 @@ class SqliteStore:
         self.path = directory / "indelible.db"
         self._lock_file = _lock(directory)
         self._broken: str | None = None
+        self._closed = False
         self._wal_pages = 0
-        self._writer = _open_writer(self.path)
-        self._writer.set_wal_hook(self._count_wal)
-        self._reader = SqliteReader(self.path)
+        try:
+            self._writer = _open_writer(self.path)
+            self._writer.set_wal_hook(self._count_wal)
+            self._reader = SqliteReader(self.path)
+        except BaseException:
+            os.close(self._lock_file)
+            raise
         self._writing = threading.Lock()
 
     @property
@@ -75,14 +80,10 @@ class SqliteStore:
                 self._writer.execute("ROLLBACK")
 
     def _translate(self, error: BaseException) -> BaseException:
-        if isinstance(error, apsw.FullError):
-            return StoreFull("no space is left for the database")
-        if isinstance(error, apsw.IOError | apsw.CorruptError | apsw.NotADBError):
-            self._broken = f"stable storage failed: {error}"
-            return StoreBroken(self._broken)
-        if isinstance(error, apsw.Error):
-            return StoreError(str(error))
-        return error
+        told = translate(error)
+        if isinstance(told, StoreBroken):
+            self._broken = str(told)
+        return told
 
     def key_journal(self) -> list[tuple[int, bytes]]:
         """See `Store`."""
@@ -109,9 +110,14 @@ class SqliteStore:
             self._wal_pages = 0
 
     def close(self) -> None:
-        """See `Store`."""
+        """See `Store`. Closing again does nothing: the lock's number may be another file's by then."""
+        if self._closed:
+            return
+        self._closed = True
         self._reader.close()
-        if not self._broken:
+        if self._broken:  # nothing is tried again over storage that failed
+            self._writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        else:
             with suppress(apsw.Error):  # what is in the log of pages is durable; it is copied at next start
                 self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         self._writer.close()
@@ -130,6 +136,7 @@ def copy_database(source: Path, target: Path, progress: Callable[[int, int], Non
         connection = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
         connection.set_busy_timeout(10_000)
         pages = int(connection.pragma("page_count") or 0)
+        target.touch(mode=0o600)  # the copy holds all events in clear
         done = threading.Event()
         watcher = threading.Thread(target=_watch, args=(target, pages, progress, done))
         watcher.start()
@@ -142,11 +149,7 @@ def copy_database(source: Path, target: Path, progress: Callable[[int, int], Non
     except apsw.Error as error:
         raise StoreRefused(f"{source} could not be copied: {error}") from error
     progress(pages, pages)
-    handle = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    _sync(target)
 
 
 def _watch(target: Path, pages: int, progress: Callable[[int, int], None], done: threading.Event) -> None:
@@ -172,20 +175,35 @@ def _lock(directory: Path) -> int:
             return handle
 
 
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def _open_writer(path: Path) -> apsw.Connection:
     try:
+        path.touch(mode=0o600)  # SQLite gives its other files the mode of this one
+        path.chmod(0o600)
         connection = apsw.Connection(str(path))
         connection.set_busy_timeout(10_000)
         connection.pragma("page_size", PAGE_BYTES)
-        connection.pragma("journal_mode", "wal")
+        if connection.pragma("journal_mode", "wal") != "wal":
+            raise StoreRefused(f"{path} cannot have a write-ahead log here; use a local file system")
         connection.pragma("synchronous", "FULL")
         connection.pragma("wal_autocheckpoint", 0)
         connection.pragma("foreign_keys", value=True)
         connection.pragma("cache_size", -64 << 10)  # 64 MiB: the page cache does not grow with a log
         _migrate(connection, path)
+        # A process that was killed may have left a commit that was written and never synced. Reading shows
+        # it, so it must be on stable storage before anybody is told of it or its head is signed.
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     except (apsw.NotADBError, apsw.CorruptError) as error:
         raise StoreRefused(f"{path} is damaged or no database: {error}; restore a backup") from error
-    path.chmod(0o600)
+    except (apsw.Error, OSError) as error:
+        raise StoreRefused(f"{path} cannot be opened: {error}") from error
     return connection
 
 

@@ -11,7 +11,16 @@ from uuid import UUID
 import apsw
 
 from indelible.model.types import LogInfo
-from indelible.store.base import ChunkRow, HeadRow, KeyRow, ViewRow, WorkspaceRow
+from indelible.store.base import (
+    ChunkRow,
+    HeadRow,
+    KeyRow,
+    StoreBroken,
+    StoreError,
+    StoreFull,
+    ViewRow,
+    WorkspaceRow,
+)
 
 SEQUENCE_BITS = 40
 TILE_HASHES = 256
@@ -45,6 +54,17 @@ def fetch(connection: apsw.Connection, sql: str, values: Sequence[Any] = ()) -> 
     return cast("list[tuple[Any, ...]]", connection.execute(sql, values).fetchall())
 
 
+def translate(error: BaseException) -> BaseException:
+    """SQLite's errors in the words of the contract; any other as it is."""
+    if isinstance(error, apsw.FullError):
+        return StoreFull("no space is left for the database")
+    if isinstance(error, apsw.IOError | apsw.CorruptError | apsw.NotADBError):
+        return StoreBroken(f"stable storage failed: {type(error).__name__} {error}")
+    if isinstance(error, apsw.Error):
+        return StoreError(f"{type(error).__name__} {error}")
+    return error
+
+
 def _names(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(json.loads(text))
 
@@ -75,6 +95,8 @@ class SqliteReader:
         connection = self._pool.get()
         try:
             yield connection
+        except apsw.Error as error:
+            raise translate(error) from error
         finally:
             self._pool.put(connection)
 

@@ -9,7 +9,7 @@ import apsw
 
 from indelible.model.types import LogInfo
 from indelible.store.base import ChunkRow, HeadRow, KeyRow, NodeRow, ViewRow
-from indelible.store.sqlite_read import TILE_HASHES, chunk_id
+from indelible.store.sqlite_read import TILE_HASHES, chunk_id, translate
 
 _HEAD = "SELECT size, time, time_floor, root, frontier FROM head WHERE log = ?"
 _PUT_HEAD = "UPDATE head SET size = ?, time = ?, time_floor = ?, root = ?, frontier = ? WHERE log = ?"
@@ -38,9 +38,20 @@ class SqliteTransaction:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """See `Transaction`."""
-        with self._connection:  # nested inside a transaction, apsw opens a savepoint
+        """See `Transaction`.
+
+        Some errors of the disk end the whole transaction, and the savepoint with it: then the first error
+        is the one to tell of.
+        """
+        self._run("SAVEPOINT part")
+        try:
             yield
+        except BaseException as error:
+            if self._connection.in_transaction:
+                self._run("ROLLBACK TO part")
+                self._run("RELEASE part")
+            raise translate(error) from error
+        self._run("RELEASE part")
 
     def lock_heads(self, logs: Sequence[int]) -> Mapping[int, HeadRow]:
         """See `Transaction`. The one writer holds the whole database, so reading is locking."""
@@ -65,6 +76,11 @@ class SqliteTransaction:
     def put_head(self, log: int, head: HeadRow) -> None:
         """See `Transaction`."""
         self._run(_PUT_HEAD, (*head, log))
+
+    def drop_beyond(self, log: int, size: int) -> None:
+        """See `Transaction`."""
+        bounds = (chunk_id(log, size + 1), chunk_id(log + 1, 0) - 1)
+        self._run("DELETE FROM chunk WHERE id BETWEEN ? AND ?", bounds)
 
     def put_meta(self, name: str, value: bytes) -> None:
         """See `Transaction`."""
