@@ -27,13 +27,14 @@ _NICE = 10  # whoever is served goes first
 
 def _bound(limits: Limits) -> None:
     """Bound this process; what it has already mapped counts."""
+    seconds, size = limits.compile_seconds, limits.compile_memory_bytes
     for kind, value in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_CPU, limits.compile_seconds),
-        (resource.RLIMIT_AS, limits.compile_memory_bytes),
-        (resource.RLIMIT_FSIZE, limits.compile_memory_bytes),
+        (resource.RLIMIT_CORE, (0, 0)),
+        (resource.RLIMIT_CPU, (seconds, seconds + 1)),  # SIGXCPU, which says why, then SIGKILL
+        (resource.RLIMIT_AS, (size, size)),
+        (resource.RLIMIT_FSIZE, (size, size)),
     ):
-        resource.setrlimit(kind, (value, value))
+        resource.setrlimit(kind, value)
     os.nice(_NICE)
 
 

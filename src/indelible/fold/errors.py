@@ -38,6 +38,10 @@ class GuestTrap(FoldError):
         self.text = text
 
 
+class TooLargeToLift(GuestTrap):
+    """A result was larger than the library copies out of a guest in one call (128 MiB of its own values)."""
+
+
 class Aborted(FoldError):
     """Wall clock, memory of the host or an interruption ended the call. Repeat it; never store it."""
 

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
-from indelible.fold.errors import QueryRefused, SnapshotUnsupported
+from indelible.fold.errors import AnswerTooLarge, QueryRefused, SnapshotUnsupported, TooLargeToLift
 from indelible.fold.guest import Guest
 from indelible.fold.machine_world import MachineWorld
 from indelible.fold.types import Answer, Batch, Question
 from indelible.fold.view_world import ViewWorld
+from indelible.model.limits import Limits
 
 
 class Fold:
@@ -17,9 +18,10 @@ class Fold:
     After any failure but `QueryRefused` look at `usable`: an instance that is gone must be opened again.
     """
 
-    def __init__(self, guest: Guest, speaker: ViewWorld | MachineWorld) -> None:
+    def __init__(self, guest: Guest, speaker: ViewWorld | MachineWorld, limits: Limits) -> None:
         self._guest = guest
         self._speaker = speaker
+        self._limits = limits
 
     @property
     def usable(self) -> bool:
@@ -58,6 +60,9 @@ class Fold:
             return self._speaker.query(question)
         except QueryRefused:
             raise
+        except TooLargeToLift:
+            self.close()
+            raise AnswerTooLarge(0, self._limits.answer_bytes) from None
         except BaseException:
             self.close()
             raise
@@ -73,6 +78,9 @@ class Fold:
             yield from self._speaker.snapshot()
         except (GeneratorExit, SnapshotUnsupported):
             raise
+        except TooLargeToLift:
+            self.close()
+            raise SnapshotUnsupported("the state is too large to be taken out") from None
         except BaseException:
             self.close()
             raise

@@ -200,7 +200,9 @@ class Guest:
         raw, exited = capi.take_error(error, _MESSAGE_BYTES)
         if self._watch.stopped_because:
             return Aborted(self._watch.stopped_because)
-        message = trap.cause(raw, _TEXT_BYTES)
-        if trap.needs_more_parts(message):
-            return TooManyParts(message)
-        return trap.explain(message, exited=exited, is_trap=b"wasm trap:" in raw)
+        if exited:
+            return GuestTrap("exit", "the guest called exit")
+        cause = trap.read_cause(raw, _TEXT_BYTES)
+        if trap.needs_more_parts(cause):
+            return TooManyParts(cause.message)
+        return trap.explain(cause)

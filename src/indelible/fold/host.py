@@ -132,10 +132,10 @@ class Host:
         allowance = Allowance(self._limits.fold_fuel_per_batch, self._limits.fold_batch_seconds)
         if loaded.world is World.VIEW:
             guest.start(link_nothing, allowance)
-            return Fold(guest, ViewWorld(guest, self._limits))
+            return Fold(guest, ViewWorld(guest, self._limits), self._limits)
         sandbox = wasi.Sandbox()
         guest.start(partial(wasi.link, imports=loaded.imports, sandbox=sandbox), allowance)
-        return Fold(guest, MachineWorld(guest, self._limits, sandbox))
+        return Fold(guest, MachineWorld(guest, self._limits, sandbox), self._limits)
 
     def _load(self, compiled: Compiled) -> _Loaded:
         with self._lock:
@@ -147,7 +147,8 @@ class Host:
         with self._lock:
             self._loaded[compiled.sha256] = loaded
             while len(self._loaded) > _LOADED:
-                self._loaded.popitem(last=False)
+                dropped, _ = self._loaded.popitem(last=False)
+                self._rungs.pop(dropped, None)
         return loaded
 
     def _read_code(self, compiled: Compiled) -> _Loaded:

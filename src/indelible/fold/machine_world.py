@@ -101,14 +101,11 @@ class MachineWorld:
         """Give the state as one part.
 
         Raises:
-            SnapshotUnsupported: it is larger than the library can lift (about 2.7 MB) and the instance is
-                gone, or larger than a part may be.
+            SnapshotUnsupported: it is larger than a part may be.
+            TooLargeToLift: it has more than about 2.7 MB; the instance is gone.
         """
         self._sandbox.enter("snapshot", self._last)
-        try:
-            state: bytes = self._guest.call("snapshot", 0, 0, self._fold, values.read_octets)
-        except AnswerTooLarge:
-            raise SnapshotUnsupported("the state of the machine is too large to be taken out") from None
+        state: bytes = self._guest.call("snapshot", 0, 0, self._fold, values.read_octets)
         if len(state) + _SNAPSHOT.size > self._limits.snapshot_part_bytes:
             raise SnapshotUnsupported(f"the state has {len(state)} bytes, more than a part may have")
         yield _SNAPSHOT.pack(_SNAPSHOT_MAGIC, *self._last) + state

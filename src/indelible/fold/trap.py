@@ -1,11 +1,13 @@
 """What an error of the engine means: a guest's own fault, which is decided, or the host's, which is not."""
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
-from indelible.fold.errors import Aborted, FoldError, GuestTrap
+from indelible.fold.errors import Aborted, FoldError, GuestTrap, TooLargeToLift
 from indelible.fold.text import clean
 
-_CAUSE = "wasm trap: "
+_TRAP: Final = "wasm trap: "
+_CAUSED_BY: Final = "Caused by:"
 
 _TRAPS: Final = (
     ("unreachable", "unreachable"),
@@ -23,6 +25,7 @@ _TRAPS: Final = (
 )
 """A part of the engine's sentence and the kind it stands for; the first that fits counts."""
 
+_LIMITS: Final = ("resource limit exceeded", "exceeds memory limit", "exceeds table limit", "forcing trap")
 _ABI: Final = (
     "utf-8",
     "utf8",
@@ -31,50 +34,46 @@ _ABI: Final = (
     "unaligned",
     "beyond end of memory",
     "discriminant",
-    "cannot enter component",
-    "cannot leave component",
-    "canonical",
     "char",
 )
 """Parts of sentences about values that a guest handed over wrongly (canonical ABI, not instructions)."""
 
-_LIMIT: Final = ("resource limit exceeded", "exceeds memory limit", "exceeds table limit", "forcing trap")
+_OTHERS: Final = (*((part, "limit") for part in _LIMITS), *((part, "abi") for part in _ABI))
 _HOST: Final = ("os error", "mmap", "mprotect", "cannot allocate")
 _TOO_MANY: Final = "count too high"
-_HOSTCALL_FUEL: Final = "hostcall"
+_HOSTCALL_FUEL: Final = "allocated for hostcalls"  # the library's own bound on what one call copies out
 
 
-def needs_more_parts(message: str) -> bool:
+class Cause(NamedTuple):
+    """The sentence of an engine's message that names the cause, and whether it is a trap's."""
+
+    message: str
+    is_trap: bool
+
+
+def read_cause(raw: bytes, limit_bytes: int) -> Cause:
+    """Find the cause in an engine's message; the backtrace before it has names that the guest chose."""
+    text = raw.decode("utf-8", "replace").rpartition(_CAUSED_BY)[2]
+    before, mark, after = text.rpartition(_TRAP)
+    return Cause(clean(after if mark else before + after, limit_bytes), bool(mark))
+
+
+def needs_more_parts(cause: Cause) -> bool:
     """Say whether an instantiation failed because it has more memories, tables or instances than allowed."""
-    return _TOO_MANY in message
+    return not cause.is_trap and _TOO_MANY in cause.message
 
 
-def is_too_large_to_lift(message: str) -> bool:
-    """Say whether a result was larger than the library lifts in one call."""
-    return _HOSTCALL_FUEL in message
+def _kind(table: Iterable[tuple[str, str]], lowered: str) -> str:
+    return next((kind for part, kind in table if part in lowered), "other")
 
 
-def cause(raw: bytes, limit_bytes: int) -> str:
-    """Return the sentence of an engine's message that names the cause, without the guest's backtrace."""
-    text = raw.decode("utf-8", "replace")
-    at = text.rfind(_CAUSE)
-    if at >= 0:
-        return clean(text[at + len(_CAUSE) :], limit_bytes)
-    at = text.rfind("Caused by:")
-    return clean(text[at + len("Caused by:") :] if at >= 0 else text, limit_bytes)
-
-
-def explain(message: str, *, exited: bool, is_trap: bool) -> FoldError:
+def explain(cause: Cause) -> FoldError:
     """Make a failure of ours from the engine's sentence."""
-    lowered = message.lower()
-    if exited:
-        return GuestTrap("exit", "the guest called exit")
-    if is_trap:
-        return GuestTrap(next((kind for part, kind in _TRAPS if part in lowered), "other"), message)
+    lowered = cause.message.lower()
+    if _HOSTCALL_FUEL in lowered:
+        return TooLargeToLift("limit", cause.message)
+    if cause.is_trap:
+        return GuestTrap(_kind(_TRAPS, lowered), cause.message)
     if any(part in lowered for part in _HOST):
-        return Aborted(f"the host could not give what the guest needs: {message}")
-    if any(part in lowered for part in _LIMIT) or needs_more_parts(lowered):
-        return GuestTrap("limit", message)
-    if any(part in lowered for part in _ABI):
-        return GuestTrap("abi", message)
-    return GuestTrap("other", message)
+        return Aborted(f"the host could not give what the guest needs: {cause.message}")
+    return GuestTrap(_kind(_OTHERS, lowered), cause.message)
