@@ -14,6 +14,7 @@ import schemathesis
 import uvloop
 from hypothesis import HealthCheck, Phase, given, settings
 from jsonschema import Draft202012Validator
+from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
@@ -162,9 +163,14 @@ def test_what_is_served_is_what_is_described(url: str, document: dict[str, Any])
     )
     for found in schema.get_all_operations():
         assert isinstance(found, Ok)
-        cases: Any = found.ok().as_strategy()
-        holds: Any = given(case=cases)(generated(hold_to_the_description))
-        holds()
+        operation: Any = found.ok()
+        modes = [GenerationMode.POSITIVE]
+        if operation.definition.raw["parameters"] or operation.definition.raw["security"]:
+            modes.append(GenerationMode.NEGATIVE)  # there is something to get wrong
+        for mode in modes:
+            cases = operation.as_strategy(generation_mode=mode)
+            holds: Any = generated(given(case=cases)(hold_to_the_description))
+            holds()
 
 
 def hold_to_the_description(case: Any) -> None:
