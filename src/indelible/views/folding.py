@@ -11,6 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from indelible import telemetry
+from indelible.fold.bisect import reason_of
 from indelible.fold.errors import (
     Aborted,
     AnswerTooLarge,
@@ -23,8 +24,9 @@ from indelible.fold.types import Answer, Compiled, Question
 from indelible.model.limits import Limits
 from indelible.views import refusals
 from indelible.views.batches import count, cut, pieces, to_batch
+from indelible.views.opening import NotNow, Opener
 from indelible.views.ports import Columns, EventSource, Host, Instance, Objects
-from indelible.views.snapshots import Manifest, Shelf, SnapshotBroken, SnapshotRefused
+from indelible.views.snapshots import Manifest, Shelf, SnapshotRefused
 from indelible.views.types import Deployment, ViewError
 
 READ_BATCHES = 8
@@ -36,14 +38,10 @@ SNAPSHOT_SHARE = 10
 SNAPSHOT_RETRY_SECONDS = 30.0
 """How long a snapshot that could not be written waits for the next attempt, at least."""
 
-RESTORES_TRIED = 3
-"""How often a snapshot may be aborted on the way into memory before the next one is used."""
+MEASURE_SHARE = 100
+"""Between two looks at an instance's memory this many times what the last one took: 1% of the time."""
 
 _log = structlog.get_logger("indelible.views")
-
-
-class NotNow(Exception):
-    """It could not be done for a reason that may pass; the text says which."""
 
 
 class Folding:
@@ -70,12 +68,11 @@ class Folding:
         self.rate = 0.0  # events a second, of late
         self._source = source
         self._shelf = Shelf(objects, deployment, limits)
-        self._host = host
-        self._load = load_component
+        self._opener = Opener(deployment, source, self._shelf, host, load_component)
         self._limits = limits
         self._wall_micros = wall_micros
         self._now = now
-        self._compiled: Compiled | None = None
+        self._world = ""
         self._instance: Instance | None = None
         self._ahead: deque[Columns] = deque()
         self._suspect: Columns | None = None  # the batch that failed
@@ -84,7 +81,7 @@ class Folding:
         self._keeps = True
         self._kept_at = now()
         self._kept_took = 0.0
-        self._restores_aborted: dict[int, int] = {}
+        self._measure_at = 0.0
 
     # How it stands
 
@@ -108,16 +105,24 @@ class Folding:
         """Find out what is stored, without loading it."""
         if self._looked:
             return
-        self.error = self._shelf.failure()
+        failure = self._shelf.failure()
         newest = next(self._shelf.manifests(), None)
         if newest is not None and not self.resident:
             self._know(newest)
+        if failure is not None:
+            self._stand_failed(failure)
         self._looked = True
 
+    def _stand_failed(self, error: ViewError) -> None:
+        """The error comes last, since others read it without a lock."""
+        self.applied, self.memory_bytes = max(0, error.sequence - 1), 0
+        self.error = error
+
     def _know(self, manifest: Manifest) -> None:
-        self.applied = self.snapshot = manifest.sequence
         self.memory_bytes = manifest.memory_bytes
         self.was_live = manifest.live
+        self.snapshot = manifest.sequence
+        self.applied = manifest.sequence
 
     # Coming into memory
 
@@ -130,57 +135,26 @@ class Folding:
         self.look()
         if self.error is not None:
             return
-        compiled = self._compiled or self._load(self.deployment.component_sha256)
-        self._compiled = None  # until it has opened: what was compiled may be lost
         self._ahead.clear()
         self._kept_at = self._now()
-        if not any(self._restore(compiled, manifest) for manifest in self._shelf.manifests()):
-            self._start(compiled)
-        self._compiled = compiled
-
-    def _restore(self, compiled: Compiled, manifest: Manifest) -> bool:
-        """Try one snapshot; a broken one is dropped."""
-        size, _ = self._source.committed(self.deployment.log)
-        if manifest.sequence > size or self._restores_aborted.get(manifest.sequence, 0) >= RESTORES_TRIED:
-            return False  # another node may know more of the log; it stays stored
-        view = self.deployment
-        try:
-            self._check_bound(compiled, manifest)
-            parts = self._shelf.parts(manifest)
-            self._instance = self._host.reopen(compiled, view.config, view.facts, parts)
-        except (SnapshotBroken, UnicodeDecodeError, GuestError, GuestTrap) as error:
-            _log.warning("snapshot_dropped", view=view.view_id, sequence=manifest.sequence, reason=str(error))
-            self._shelf.drop(manifest)
-            return False
-        except Aborted as error:
-            tried = self._restores_aborted
-            tried[manifest.sequence] = tried.get(manifest.sequence, 0) + 1
-            raise NotNow(f"restoring was aborted: {error}") from error
-        self._know(manifest)
-        self.memory_bytes = self._instance.memory_bytes
-        return True
-
-    def _check_bound(self, compiled: Compiled, manifest: Manifest) -> None:
-        """Check what the manifest alone cannot show; `Shelf` has checked the rest."""
-        if manifest.world != compiled.world.value:
-            raise SnapshotBroken("the snapshot is of another world")
-        if self._source.root_at(self.deployment.log, manifest.sequence).hex() != manifest.root:
-            raise SnapshotBroken("the snapshot is of another history")
-
-    def _start(self, compiled: Compiled) -> None:
-        view = self.deployment
-        self.applied, self.snapshot = 0, None
-        try:
-            try:
-                self._instance = self._host.open(compiled, view.config, view.facts)
-            except (GuestError, GuestTrap):
-                self._instance = self._host.open(compiled, view.config, view.facts)
-        except (GuestError, GuestTrap) as error:
-            self._fail(ViewError(0, str(error)))
-        except Aborted as error:
-            raise NotNow(f"starting was aborted: {error}") from error
+        opened = self._opener.open()
+        if isinstance(opened, ViewError):
+            self._fail(opened)
+            return
+        if opened.manifest is None:
+            self.applied, self.snapshot = 0, None
         else:
-            self.memory_bytes = self._instance.memory_bytes
+            self._know(opened.manifest)
+        self._instance, self._world = opened.instance, opened.world
+        self._measure()
+
+    def _measure(self) -> None:
+        """Find out how much memory the instance has; that is not free, so not at every batch."""
+        assert self._instance is not None  # noqa: S101 - the caller has just used it
+        began = self._now()
+        self.memory_bytes = self._instance.memory_bytes
+        done = self._now()
+        self._measure_at = done + MEASURE_SHARE * (done - began)
 
     def discard(self) -> None:
         """Let go of the instance without keeping its state."""
@@ -256,7 +230,8 @@ class Folding:
         events = count(columns)
         self.applied = columns.first_sequence + events - 1
         assert self._instance is not None  # noqa: S101 - it has just folded
-        self.memory_bytes = self._instance.memory_bytes
+        if self._now() >= self._measure_at:
+            self._measure()
         if events >= self._limits.fold_batch_events // 2 and seconds > 0:
             now_rate = events / seconds
             self.rate = now_rate if not self.rate else 0.8 * self.rate + 0.2 * now_rate
@@ -291,7 +266,7 @@ class Folding:
                 self._instance.append(to_batch(event))
             except (GuestError, GuestTrap) as error:
                 self.discard()
-                return ViewError(event.first_sequence, str(error))
+                return ViewError(event.first_sequence, reason_of(error))
             except Aborted as error:
                 self.discard()
                 raise NotNow(f"examining was aborted: {error}") from error
@@ -299,11 +274,9 @@ class Folding:
         return None
 
     def _fail(self, error: ViewError) -> None:
-        self.error = error
         self._suspect = self._found = None
         self.discard()
-        self.applied = max(0, error.sequence - 1)
-        self.memory_bytes = 0
+        self._stand_failed(error)
         _log.error("view_failed", view=self.deployment.view_id, sequence=error.sequence, reason=error.reason)
         self._shelf.write_failure(error)
 
@@ -371,19 +344,19 @@ class Folding:
                 self.discard()
 
     def _write_snapshot(self) -> None:
-        instance, compiled = self._instance, self._compiled
+        instance = self._instance
         assert instance is not None  # noqa: S101 - what is dirty is resident
-        assert compiled is not None  # noqa: S101 - it was opened
         manifest = self._shelf.write(
             instance.snapshot(),
             sequence=self.applied,
             root=self._source.root_at(self.deployment.log, self.applied),
-            world=compiled.world.value,
+            world=self._world,
             live=self.was_live,
             memory_bytes=instance.memory_bytes,
             now=self._wall_micros(),
         )
         self.snapshot = manifest.sequence
+        self.memory_bytes = manifest.memory_bytes
 
     def forget(self) -> None:
         """Remove what is stored for this version."""

@@ -11,8 +11,9 @@ import structlog
 from indelible.model.errors import Problem
 from indelible.model.limits import Limits
 from indelible.views import refusals
-from indelible.views.folding import Folding, NotNow
+from indelible.views.folding import Folding
 from indelible.views.inbox import Asked, Awaited, Inbox
+from indelible.views.opening import NotNow
 from indelible.views.room import Room
 from indelible.views.turns import Again, Urgency
 from indelible.views.types import Deployment, Follow, State
@@ -28,6 +29,9 @@ ROOM_RETRY_SECONDS = 0.02
 
 REST_SECONDS = 10.0
 """How long a view that had to leave stays away when nobody asks for it."""
+
+FIRST_GUESS_BYTES = 16 << 20
+"""Room that is made for a view that was never in memory, an eighth of all at most."""
 
 BACKOFF_FIRST_SECONDS, BACKOFF_MOST_SECONDS = 0.1, 30.0
 
@@ -60,7 +64,8 @@ class Follower:
         self._is_gone = False
         self._reached = False  # this instance has been at the head
         self._attempts = 0
-        self._not_before = 0.0
+        self._retry_at = 0.0  # after a failure that may pass
+        self._rest_until = 0.0  # after leaving, unless it is asked
         self._trouble: str | None = None
 
     # How it stands, from any thread
@@ -200,7 +205,7 @@ class Follower:
         seconds = min(BACKOFF_MOST_SECONDS, BACKOFF_FIRST_SECONDS * 2**self._attempts)
         self._attempts = min(self._attempts + 1, 16)
         self._trouble = trouble
-        self._not_before = self._now() + seconds
+        self._retry_at = self._now() + seconds
         if not self._folding.resident:
             self._reached, self._wanted = False, True
         return Again(Urgency.REPLAY, seconds)
@@ -231,7 +236,8 @@ class Follower:
         return self._next()
 
     def _end(self, *, forget: bool) -> None:
-        self._inbox.refuse_all(refusals.unknown)
+        self._go(self._now() + SLICE_SECONDS)  # those who came before its end still get their answers
+        self._inbox.refuse_all(lambda: refusals.ended(self.deployment))
         self._folding.discard()
         if forget:
             self._folding.forget()
@@ -245,7 +251,7 @@ class Follower:
         self._folding.discard()
         self._room.left(self)
         self._reached = False
-        self._not_before = self._now() + REST_SECONDS
+        self._rest_until = self._now() + REST_SECONDS
 
     def _open(self) -> Again | None:
         """Come into memory if anybody wants that and there is room."""
@@ -260,14 +266,16 @@ class Follower:
             self._wanted = False
             self._folding.look()
             return None
-        wait = self._not_before - self._now()
-        resting_only = self._trouble is None
-        if wait > 0 and not (self.is_asked and resting_only):
-            return Again(Urgency.REPLAY, wait)
-        if not self._room.admit(self, self._folding.memory_bytes):
+        not_before = self._retry_at if self.is_asked else max(self._retry_at, self._rest_until)
+        wait = not_before - self._now()
+        if wait > 0:
+            return Again(Urgency.ASKED if self.is_asked else Urgency.REPLAY, wait)
+        guess = min(FIRST_GUESS_BYTES, self._limits.resident_views_bytes // 8)
+        if not self._room.admit(self, self._folding.memory_bytes or guess):
             return Again(Urgency.ASKED if self.is_asked else Urgency.REPLAY, ROOM_RETRY_SECONDS)
         self._folding.open()
         self._reached = False
+        self._report()
         if self._folding.error is not None:
             self._tell_failed()
         return None
@@ -291,7 +299,8 @@ class Follower:
         while self._folding.resident:
             if not self._answer_one() and not self._fold_one():
                 return
-            if self._now() >= until:
+            self._report()
+            if self._must_leave or self._now() >= until:
                 return
 
     def _answer_one(self) -> bool:
@@ -333,8 +342,10 @@ class Follower:
         self._attempts, self._trouble = 0, None
 
     def _tell_arrived(self) -> None:
-        if not self._folding.resident or not self._inbox.is_awaited:
+        if not self._folding.resident:
             return
+        if self._head() <= self._folding.applied:
+            self._arrived()  # the slice may have ended with an answer
         for each in self._inbox.take_arrived(self._folding.applied):
             self._arrived()
             if each.promise.take():

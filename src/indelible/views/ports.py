@@ -20,9 +20,9 @@ class EventSource(Protocol):
         """Size and root of the newest head that this node knows to be committed; it never goes back."""
 
     def read(self, log: int, after_sequence: int, max_events: int, max_bytes: int) -> Columns:
-        """The events that follow `after_sequence`, as far as they are committed.
+        """The events that follow `after_sequence`, as far as they are committed; none where there are none.
 
-        At most `max_events`, and no more than `max_bytes` of payload except that one event always fits.
+        At most `max_events`, and not many more bytes of payload than `max_bytes`.
         """
 
     def root_at(self, log: int, size: int) -> bytes:
@@ -82,4 +82,7 @@ class Host(Protocol):
         """Make an instance and call its `init`. Raises GuestError, GuestTrap or Aborted."""
 
     def reopen(self, compiled: Compiled, config: str, facts: Facts, parts: Iterable[str | bytes]) -> Instance:
-        """Make an instance and restore its state from parts. Raises GuestError, GuestTrap or Aborted."""
+        """Make an instance and restore its state from parts.
+
+        Raises GuestError, GuestTrap or ValueError for parts that are no good, or Aborted.
+        """

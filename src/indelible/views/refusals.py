@@ -83,6 +83,13 @@ def too_many(view: Deployment, limit: int) -> Problem:
     )
 
 
+def ended(view: Deployment) -> Problem:
+    """The version went away while the question waited; another one may have taken its place."""
+    return Problem(
+        "replaying", f"This version of {view.name} was replaced or deleted; ask again.", retry_after=1
+    )
+
+
 def unknown() -> Problem:
     """No such view here, or no longer."""
     return Problem("not_found", "There is no such view of this log.")

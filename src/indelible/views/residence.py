@@ -140,7 +140,7 @@ class Residence:
             follower.come()
 
     def remove(self, view_id: str, version: int, *, forget_snapshots: bool) -> None:
-        """Follow no longer; what waits gets `not_found`. Nothing happens where there is no such version."""
+        """Follow no longer; what waits is to ask again. Nothing happens where there is no such version."""
         follower = self._followers.pop((view_id, version), None)
         if follower is None:
             return
