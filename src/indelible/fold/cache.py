@@ -95,7 +95,10 @@ def find(folder: Path, sha256: str) -> Compiled | None:
     """Return the compiled form of a component when it is there and undamaged."""
     code = code_path(folder, sha256)
     note = checked_note(code)
-    return Compiled(sha256, note.world, code) if note else None
+    if note is None:
+        return None
+    os.utime(code)
+    return Compiled(sha256, note.world, code)
 
 
 def checked_note(code: Path) -> Note | None:
@@ -106,6 +109,21 @@ def checked_note(code: Path) -> Note | None:
     except OSError:
         return None
     return note if fits else None
+
+
+def prune(folder: Path, limit_bytes: int, keep: Path) -> None:
+    """Forget the code that was not used for longest until the rest has at most `limit_bytes`.
+
+    Code that is open elsewhere stays mapped there. `keep` stays, whatever its size.
+    """
+    found = sorted((code.stat().st_mtime_ns, code.stat().st_size, code) for code in folder.glob("*.code"))
+    excess = sum(size for _, size, _ in found) - limit_bytes
+    for _, size, code in found:
+        if excess <= 0:
+            return
+        if code != keep:
+            drop(code)
+            excess -= size
 
 
 def drop(code: Path) -> None:

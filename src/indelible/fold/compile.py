@@ -53,6 +53,7 @@ class Compiler:
             note = _read_answer(self._run(source, fresh), self._limits)
             code = cache.code_path(self._folder, sha256)
             cache.store(code, fresh, note)
+        cache.prune(self._folder, self._limits.compiled_cache_bytes, keep=code)
         return Compiled(sha256, note.world, code)
 
     def _run(self, source: Path, fresh: Path) -> "subprocess.CompletedProcess[bytes]":

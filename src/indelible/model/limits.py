@@ -72,6 +72,7 @@ class Limits:
     )  # CPython's interpreter loop, in every Python guest, has 417 KiB
     compile_seconds: int = 120
     compile_memory_bytes: int = 2 * GIB
+    compiled_cache_bytes: int = 8 * GIB  # on disk; what was not used for longest goes first
     view_memory_bytes: int = 1 * GIB
     view_instances: int = 64  # core instances inside one component
     view_memories: int = 16
