@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 MICROS_PER_SECOND = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -10,10 +11,16 @@ _RFC3339 = re.compile(
 )
 
 
+@lru_cache(maxsize=4_096)
+def _format_second(seconds: int) -> str:
+    """Most times that are written lie in the same few seconds: one is on every receipt."""
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
+
+
 def format_micros(micros: int) -> str:
     """Write microseconds since 1970 as RFC 3339 in UTC, six digits of fraction, ending in `Z`."""
-    moment = _EPOCH + timedelta(microseconds=micros)
-    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
+    seconds, fraction = divmod(micros, MICROS_PER_SECOND)
+    return f"{_format_second(seconds)}.{fraction:06d}Z"
 
 
 def parse_instant(text: str) -> int:
