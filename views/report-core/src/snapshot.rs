@@ -269,7 +269,7 @@ fn read_item(state: &mut State, section: Section, reader: &mut Reader) -> Option
             let count = reader.number()?;
             let text = std::str::from_utf8(reader.bytes(count)?).ok()?;
             let expected = state.texts.len() + 1;
-            let fits = !text.is_empty() && text.len() <= crate::texts::TEXT_BYTES;
+            let fits = text.len() <= crate::texts::TEXT_BYTES;
             (fits && state.texts.intern(text) == expected).then_some(())
         }
         Section::Actions => {

@@ -257,7 +257,7 @@ fn end(starts: &Column<u32>, event: u32, all: u32) -> u32 {
 }
 
 fn intern(texts: &mut Texts, text: Option<&str>) -> TextId {
-    text.filter(|text| !text.is_empty()).map_or(NO_TEXT, |text| texts.intern(text))
+    text.map_or(NO_TEXT, |text| texts.intern(text))
 }
 
 fn meet(parties: &mut Parties, texts: &mut Texts, party: Option<&Party>, event: u32) -> u32 {
