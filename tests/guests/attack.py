@@ -1,0 +1,87 @@
+"""One attack on the host of views: what it does, how the component is made, and what the host must say."""
+
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+def load(name: str) -> Any:
+    """Return a file of this folder as a module, one for each name."""
+    key = f"guests_{name}"
+    if key not in sys.modules:
+        spec = importlib.util.spec_from_file_location(key, Path(__file__).with_name(f"{name}.py"))
+        if spec is None or spec.loader is None:
+            raise ImportError(name)
+        sys.modules[key] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[key])
+    return sys.modules[key]
+
+
+build, drive, wat = load("build"), load("drive"), load("wat")
+
+MIB = 1 << 20
+FUEL = 300_000_000
+"""Spent in a fifth of a second: what loops is decided quickly."""
+
+LIMITS: Mapping[str, object] = {
+    "fold_fuel_per_batch": FUEL,
+    "query_fuel": FUEL,
+    "view_memory_bytes": 64 * MIB,
+    "compile_seconds": 40,
+}
+
+EVENTS = ["e30=", "eyJ0eXBlIjoiYSJ9", "//8="]
+"""Three events in base64: `{}`, `{"type":"a"}`, and bytes that are not UTF-8."""
+
+OPEN: Sequence[Sequence[object]] = (["open"],)
+TRIAL: Sequence[Sequence[object]] = (["trial"],)
+APPEND: Sequence[Sequence[object]] = (["open"], ["append", 1, EVENTS])
+QUERY: Sequence[Sequence[object]] = (
+    ["open"],
+    ["append", 1, EVENTS],
+    ["query", [["a", "b"]], "body", [["c", "d"]]],
+)
+SNAPSHOT: Sequence[Sequence[object]] = (["open"], ["append", 1, EVENTS], ["snapshot"])
+REOPEN: Sequence[Sequence[object]] = (*SNAPSHOT, ["reopen"])
+ALL: Sequence[Sequence[object]] = (["trial"], *REOPEN, ["append", 4, EVENTS], ["query"])
+"""A whole life; an attack that fails nowhere in it gives the outcome of its last question."""
+
+FINE = "fine"
+
+
+class Attack(NamedTuple):
+    """`says` is a pattern that the text of the refusal must hold; `error` may be `FINE`."""
+
+    what: str
+    make: Callable[[], Path]
+    steps: Sequence[Sequence[object]]
+    error: str
+    says: str = ""
+    kind: str = ""
+    limits: Mapping[str, object] = {}
+
+
+def life(child: Any, component: Path) -> list[dict[str, Any]]:
+    """Run a whole life of a component."""
+    outcomes: list[dict[str, Any]] = child.run(component, ALL, limits=LIMITS)
+    return outcomes
+
+
+def carry_out(child: Any, attack: Attack) -> list[dict[str, Any]]:
+    """Run an attack in the child, hold the host to its word, and see that an honest view is still served."""
+    outcomes: list[dict[str, Any]] = child.run(
+        attack.make(), attack.steps, limits={**LIMITS, **attack.limits}
+    )
+    last = outcomes[-1]
+    assert last.get("error", FINE) == attack.error, (attack.what, last)
+    assert not attack.kind or last["kind"] == attack.kind, (attack.what, last)
+    assert re.search(attack.says, last.get("text", "")), (attack.what, last)
+    assert re.search("[\x00-\x1f\x7f]", last.get("text", "")) is None, (attack.what, last)
+    if last.get("error") in ("GuestTrap", "Aborted", "GuestError", "AnswerTooLarge"):
+        assert not last.get("usable", False), (attack.what, last)
+    honest = life(child, wat.component(wat.core()))
+    assert honest[-1].get("body") == "b2s=", ("an honest view fails after this", attack.what, honest[-1])
+    return outcomes
