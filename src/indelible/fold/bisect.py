@@ -34,38 +34,48 @@ def reason_of(failure: GuestError | GuestTrap) -> str:
 
 
 class _Search:
-    """Where the search stands: `done` events are folded into `fold`, or must be on the next instance."""
+    """Where the search stands: which pieces of the batch are folded, or must be on the next instance.
+
+    A new instance folds them in the same pieces as before, so that a view for which the size of a batch
+    matters, against its contract, still behaves the same each time.
+    """
 
     def __init__(self, reopen: Reopen, batch: Batch) -> None:
         self._reopen = reopen
         self._batch = batch
         self._surprises = 0
-        self.done = 0
-        self.fold: Fold | None = None
+        self._pieces: list[int] = []
+        self._fold: Fold | None = None
+
+    @property
+    def done(self) -> int:
+        """How many events are folded."""
+        return sum(self._pieces)
 
     def attempt(self, count: int) -> GuestError | GuestTrap | None:
         """Fold the next `count` events; return the failure, after which a new instance is needed."""
         fold = self.ready()
+        start = self.done
         try:
-            fold.append(self._batch.cut(self.done, self.done + count))
+            fold.append(self._batch.cut(start, start + count))
         except (GuestError, GuestTrap) as failure:
             self.drop()
             return failure
-        self.done += count
+        self._pieces.append(count)
         return None
 
     def drop(self) -> None:
         """Close the instance."""
-        if self.fold is not None:
-            self.fold.close()
-            self.fold = None
+        if self._fold is not None:
+            self._fold.close()
+            self._fold = None
 
     def ready(self) -> Fold:
         """Return an instance with `done` events folded."""
-        while self.fold is None:
+        while self._fold is None:
             fold = self._reopen()
             try:
-                fold.append(self._batch.cut(0, self.done))
+                self._catch_up(fold)
             except (GuestError, GuestTrap) as failure:
                 fold.close()
                 self._surprised(failure)
@@ -73,15 +83,21 @@ class _Search:
             except BaseException:
                 fold.close()
                 raise
-            self.fold = fold
-        return self.fold
+            self._fold = fold
+        return self._fold
+
+    def _catch_up(self, fold: Fold) -> None:
+        start = 0
+        for count in self._pieces:
+            fold.append(self._batch.cut(start, start + count))
+            start += count
 
     def _surprised(self, failure: GuestError | GuestTrap) -> None:
-        """Events that went well in pieces fail in one: go on with half of them done."""
+        """What went well before fails now: go on with the first half of it."""
         self._surprises += 1
         if self._surprises > _SURPRISES:
             raise Aborted(f"the view behaves differently from one run to the next ({reason_of(failure)})")
-        self.done //= 2
+        del self._pieces[len(self._pieces) // 2 :]
 
 
 def find(reopen: Reopen, batch: Batch) -> Culprit | Fold:
@@ -95,15 +111,14 @@ def find(reopen: Reopen, batch: Batch) -> Culprit | Fold:
         GuestError, GuestTrap, ValueError: what `reopen` raises.
     """
     search = _Search(reopen, batch)
-    total = len(batch.payloads)
     try:
-        return _search(search, total, batch.first_sequence)
+        return _run(search, len(batch.payloads), batch.first_sequence)
     except BaseException:
         search.drop()
         raise
 
 
-def _search(search: _Search, total: int, first_sequence: int) -> Culprit | Fold:
+def _run(search: _Search, total: int, first_sequence: int) -> Culprit | Fold:
     size = max(1, total // 2)
     while True:
         if search.done == total:
