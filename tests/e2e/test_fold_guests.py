@@ -334,4 +334,4 @@ def test_a_view_that_changes_its_mind_is_not_failed() -> None:
 
     four = one._replace(times=[1] * 4, payloads=[b"x"] * 4)
     with pytest.raises(Aborted, match="from one run to the next"):
-        find(reopen, four)  # type: ignore[arg-type]  # as above
+        find(reopen, four)
