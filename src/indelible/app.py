@@ -158,6 +158,7 @@ class Server:
             SYSTEM_RANDOMNESS,
             on_committed=self._on_committed,
             on_fatal=self._on_fatal,
+            may_append=gate.require,
         )
         compiler = Compiler(self.directory.cache / "code", limits)
         host = Host(self.directory.cache / "code", limits)

@@ -142,8 +142,10 @@ def decode_chunk(row: ChunkRow) -> Chunk:
 
 def _decode(row: ChunkRow) -> Chunk:
     version, flags, writer_count = _HEADER.unpack_from(row.meta)
-    if version != VERSION:
-        raise ChunkError(f"chunk at {row.first}: version {version} is not known")
+    if version != VERSION or flags & ~(_WRITER_COLUMN | _KEYS):
+        raise ChunkError(f"chunk at {row.first}: version {version} with flags {flags} is not known")
+    if row.events < 1:
+        raise ChunkError(f"chunk at {row.first}: it has no events")
     at = _HEADER.size
     writers = tuple(row.meta[at + 16 * i : at + 16 * i + 16] for i in range(writer_count))
     at += WRITER_BYTES * writer_count
@@ -163,6 +165,7 @@ def _decode(row: ChunkRow) -> Chunk:
         and sum(lengths) == len(row.payload)
         and len(row.leaves) == LEAF_BYTES * row.events
         and max(writer_of, default=0) < writer_count
+        and all(key.offset < row.events and key.events for key in keys)
     )
     if not fits:
         raise ChunkError(f"chunk at {row.first}: its parts do not fit together")

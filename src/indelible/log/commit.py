@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -36,8 +37,8 @@ class Committer:
     """Takes appends and changes from the event loop, commits them on its own thread.
 
     `submit` and `change` are called on the loop; their futures end there. `on_committed` runs on the loop
-    after each commit with the heads that moved, before any of the futures' waiters run. `on_fatal` runs on
-    the committer's thread.
+    after each commit with the heads that moved, before any of the futures' waiters run. `on_fatal` and
+    `may_append` (the number of a log that a change writes to; raises Problem) run on the committer's thread.
     """
 
     def __init__(
@@ -49,13 +50,15 @@ class Committer:
         *,
         on_committed: Callable[[dict[int, HeadRow]], None],
         on_fatal: Callable[[BaseException], None],
+        may_append: Callable[[int], None] = lambda _log: None,
     ) -> None:
         self._store = store
         self._limits = limits
         self._on_committed = on_committed
         self._on_fatal = on_fatal
         self._keys = KeyIndex(store, limits)
-        self._groups = GroupCommit(store, self._keys, timekeeper, randomness)
+        self._timekeeper = timekeeper
+        self._groups = GroupCommit(store, self._keys, timekeeper, randomness, may_append)
         self._inbox: SimpleQueue[list[Ticket] | None] = SimpleQueue()
         self._outbox: list[Ticket] = []
         self._pending = Pending(limits.commit_group_bytes, limits.commit_group_events)
@@ -92,22 +95,26 @@ class Committer:
     def reserve(self, append: Append) -> None:
         """Count an append among what waits, as `submit` does; raises as it does."""
         self._admit(append)
-        self._waiting_bytes += append.size
-        self._waiting_of[append.workspace] = self._waiting_of.get(append.workspace, 0) + append.size
+        self._waiting_bytes += append.weight
+        self._waiting_of[append.workspace] = self._waiting_of.get(append.workspace, 0) + append.weight
 
     def release(self, append: Append) -> None:
         """Count an append no longer, which was reserved and then not submitted."""
-        self._waiting_bytes -= append.size
-        left = self._waiting_of[append.workspace] - append.size
+        self._waiting_bytes -= append.weight
+        left = self._waiting_of[append.workspace] - append.weight
         self._waiting_of[append.workspace] = left
         if not left:
             del self._waiting_of[append.workspace]
 
     def submit_reserved(self, append: Append) -> Future:
         """Queue an append that was reserved before; raises as `submit` while the server stops."""
+        self.check_taking()
+        return self._enqueue(append)
+
+    def check_taking(self) -> None:
+        """Raise `stopping` or `store_failed` when nothing is taken any more."""
         if self._refusing:
             raise self._refusing
-        return self._enqueue(append)
 
     def lay_after(self, log: int) -> Future:
         """The head after which chunks of `log` may be laid, and the time (µs), for one call at a time."""
@@ -141,7 +148,7 @@ class Committer:
         limit = self._limits.pending_append_bytes
         mine = self._waiting_of.get(append.workspace, 0)
         share = int(limit * self._limits.pending_workspace_fraction)
-        if self._waiting_bytes + append.size > limit or (mine and mine + append.size > share):
+        if self._waiting_bytes + append.weight > limit or (mine and mine + append.weight > share):
             raise Problem("saturated", "too many appends are waiting; try again shortly", retry_after=1)
 
     def _deliver(self, settled: Settled) -> None:
@@ -163,6 +170,14 @@ class Committer:
     # ------------------------------------------------------------------ on the committer's thread
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:
+            # Without this thread nothing is ever answered again, so its end is the server's.
+            self._break({}, (), error)
+            raise
+
+    def _work(self) -> None:
         stopping = False
         while not stopping:
             stopping = self._receive(block=not (self._pending or self._changes))
@@ -213,7 +228,8 @@ class Committer:
 
     def _maintain(self) -> bool:
         try:
-            self._keys.maintain(int(time.time() * 1_000_000))
+            with suppress(Problem):  # while the clock is unsure, no key expires by it
+                self._keys.maintain(self._timekeeper.now())
             self._store.maintain()
         except StoreBroken as error:
             self._break({}, (), error)
@@ -231,9 +247,19 @@ class Committer:
         lost = Problem("store_failed", "stable storage failed; the server stops, nothing of this was stored")
         self._refusing = lost
         outcomes = _refuse(group, changes, unknown)
-        outcomes += [(ticket, lost) for _, ticket in self._pending.drain()]
+        outcomes += [(ticket, lost) for _, ticket in (*self._pending.drain(), *self._changes)]
         self._post(Settled(outcomes, {}))
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._refuse_rest, lost)
         self._on_fatal(error)
+
+    def _refuse_rest(self, problem: Problem) -> None:
+        """On the loop, when the thread takes nothing more: answer what was handed over, or is about to be."""
+        self._flush()
+        tickets: list[Ticket] = []
+        while not self._inbox.empty():
+            tickets += self._inbox.get() or ()
+        self._deliver(Settled([(ticket, problem) for ticket in tickets], {}))
 
 
 def _refuse(group: Group, changes: Changes, problem: Problem) -> Outcomes:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import structlog
 
 from indelible import telemetry
-from indelible.log.chunk import ChunkError, decode_chunk
+from indelible.log.chunk import Chunk, decode_chunk
 from indelible.log.prove import Prover
 from indelible.log.publish import Publisher, load_published
 from indelible.log.signers import Signers
@@ -21,7 +21,7 @@ from indelible.merkle.hashing import leaf_hash
 from indelible.model.errors import Problem
 from indelible.model.types import LogInfo
 from indelible.notes.note import NoteError
-from indelible.store.base import HeadRow, Reader
+from indelible.store.base import HeadRow, Reader, StoreError
 from indelible.store.objects import Objects
 
 
@@ -46,7 +46,17 @@ class Gate:
         self._open: set[int] = set()
         self._refused: dict[int, Mismatch] = {}
         self._checking = threading.Lock()
-        self.read_only: str | None = None  # why nothing at all may be appended
+        self._read_only: str | None = None
+        publisher.on_mismatch = self._refuse
+
+    @property
+    def read_only(self) -> str | None:
+        """Why nothing at all may be appended or signed; None when it may."""
+        return self._read_only
+
+    @read_only.setter
+    def read_only(self, why: str | None) -> None:
+        self._read_only = self._publisher.read_only = why
 
     def is_open(self, log: int) -> bool:
         """Whether the log was checked, matched, and may be appended to."""
@@ -81,16 +91,35 @@ class Gate:
                 return self._refused[info.key]
             try:
                 found = self._compare(info)
-            except (LookupError, ChunkError) as error:
+            except (LookupError, ValueError, StoreError) as error:
                 found = f"stored rows are missing or damaged: {error}"
             if found is None:
                 self._open.add(info.key)
                 return None
-            mismatch = self._refused[info.key] = Mismatch(info, found)
-            self._publisher.refuse(info.key)
-            telemetry.logs_refused.set(len(self._refused))
-            structlog.get_logger().error("log refused", log_id=str(info.log_id), name=info.name, found=found)
-            return mismatch
+            return self._refuse(info, found)
+
+    def _refuse(self, info: LogInfo, found: str) -> Mismatch:
+        """Open a log no more, and sign nothing for it."""
+        self._open.discard(info.key)
+        mismatch = self._refused[info.key] = Mismatch(info, found)
+        self._publisher.refuse(info.key)
+        telemetry.logs_refused.set(len(self._refused))
+        structlog.get_logger().error("log refused", log_id=str(info.log_id), name=info.name, found=found)
+        return mismatch
+
+    def require(self, log: int) -> None:
+        """Open a log by its number; one that the open transaction makes has nothing to compare with.
+
+        Raises:
+            Problem: as `open`.
+        """
+        if self.is_open(log):
+            return
+        if self._read_only is not None:
+            raise Problem("read_only", self._read_only)
+        info = self._reader.log_by_key(log)
+        if info is not None:
+            self.open(info)
 
     def created(self, log: int) -> None:
         """A log was created by this process: there is nothing to compare."""
@@ -125,13 +154,10 @@ class Gate:
             return f"no events are stored, the head says {head.size}"
         chunk = decode_chunk(rows[0])
         if chunk.last != head.size:
-            return f"the stored events end at {chunk.last}, the head at {head.size}"
-        if b"".join(commit_payloads(chunk.salts, chunk.payloads())) != chunk.commitments:
-            return f"payloads of events {chunk.first} to {chunk.last} do not match their commitments"
-        leaves = b"".join(leaf_hash(encode_entry(chunk.entry(at))) for at in range(chunk.events))
-        if leaves != chunk.leaves:
-            return f"entries of events {chunk.first} to {chunk.last} do not match their leaf hashes"
-        return None
+            return f"the stored head is at {head.size}, the last chunk holds {chunk.first} to {chunk.last}"
+        if chunk.time != head.time:
+            return f"the stored head is dated {head.time} µs, its last event {chunk.time} µs"
+        return _chunk_fits(chunk)
 
     def _published_fits(self, info: LogInfo, head: HeadRow) -> str | None:
         try:
@@ -148,3 +174,12 @@ class Gate:
         if self._prover.root_at(info.key, published.size) != published.root:
             return f"the published root at size {published.size} is not that of the stored events"
         return None
+
+
+def _chunk_fits(chunk: Chunk) -> str | None:
+    if b"".join(commit_payloads(chunk.salts, chunk.payloads())) != chunk.commitments:
+        return f"payloads of events {chunk.first} to {chunk.last} do not match their commitments"
+    leaves = b"".join(leaf_hash(encode_entry(chunk.entry(at))) for at in range(chunk.events))
+    if leaves != chunk.leaves:
+        return f"entries of events {chunk.first} to {chunk.last} do not match their leaf hashes"
+    return None

@@ -4,17 +4,17 @@ Everything here runs on the committer's thread, inside one transaction. What a c
 its own Problem and the rest of the group goes on; any other exception leaves the transaction undone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from indelible import telemetry
-from indelible.log.idempotency import KeyIndex
+from indelible.log.idempotency import KeyIndex, keys_full
 from indelible.log.pending import Append, AuditEvent, Change, Ticket
 from indelible.log.stage import Input, Staged, seal, stage
 from indelible.log.timekeeper import Timekeeper
 from indelible.model.clock import Randomness
 from indelible.model.errors import Problem
-from indelible.store.base import HeadRow, Store, Transaction
+from indelible.store.base import HeadRow, Store, StoreError, Transaction
 
 Waiting = list[tuple[Append, Ticket]]
 Group = dict[int, Waiting]
@@ -45,15 +45,27 @@ class Settled(NamedTuple):
 
 
 class GroupCommit:
-    """Commits one group at a time; `commit` is the only place where anything is ever stored."""
+    """Commits one group at a time; `commit` is the only place where anything is ever stored.
 
-    def __init__(self, store: Store, keys: KeyIndex, timekeeper: Timekeeper, randomness: Randomness) -> None:
+    `may_append` gets the number of each log that a change writes to, and refuses with a Problem.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        keys: KeyIndex,
+        timekeeper: Timekeeper,
+        randomness: Randomness,
+        may_append: Callable[[int], None],
+    ) -> None:
         self._store = store
         self._keys = keys
         self._timekeeper = timekeeper
         self._randomness = randomness
+        self._may_append = may_append
         # Logs that surely hold no chunks beyond their head, of a large batch that was cut short.
         self._clean: set[int] = set()
+        self._cleaned: set[int] = set()  # those of the transaction that is open
 
     def lay(self, transaction: Transaction, log: int) -> HeadRow:
         """Return a log's head, after which chunks may now be laid inside changes, by one call at a time."""
@@ -67,20 +79,22 @@ class GroupCommit:
 
         Raises:
             StoreError: as the store's contract has it.
-            Problem: `clock_unsure` or `saturated`, for the group as a whole; nothing is stored.
+            Problem: `clock_unsure`, for the group as a whole; nothing is stored.
         """
         outcomes: Outcomes = []
         heads: dict[int, HeadRow] = {}
         new_keys: list[tuple[bytes, int]] = []
         written = None
+        self._cleaned.clear()
         with self._store.transaction() as transaction:
             now = self._timekeeper.now()
             audits = self._apply(transaction, changes, now, outcomes)
             known = self._known(transaction, group, now)
+            room = self._keys.room()
             locked = transaction.lock_heads([*group, *(log for log in audits if log not in group)])
             for log, waiting in group.items():
                 head = heads[log] = locked[log]
-                accepted = _accept(head, waiting, known, new_keys, outcomes)
+                accepted = _accept(head, waiting, known, new_keys, outcomes, room)
                 if accepted:
                     heads[log], done = self._append(transaction, log, head, now, accepted)
                     outcomes += done
@@ -88,8 +102,8 @@ class GroupCommit:
                 head = heads.get(log, locked[log])
                 heads[log] = self._append_audits(transaction, log, head, now, events)
             if new_keys:
-                self._keys.check_room(len(new_keys))
                 written = self._keys.write(transaction, new_keys, now)
+        self._clean |= self._cleaned
         if written:
             self._keys.committed(written, new_keys)
         return Settled(outcomes, {log: head for log, head in heads.items() if head is not locked[log]})
@@ -106,8 +120,12 @@ class GroupCommit:
             try:
                 with transaction.savepoint():
                     result, events = change.apply(transaction, now)
-            except Problem as problem:
-                outcomes.append((ticket, problem))
+                    for log in {event.log for event in events}:
+                        self._may_append(log)
+            except StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001 - told to the one who asked for the change; it alone is undone
+                outcomes.append((ticket, error))
                 continue
             outcomes.append((ticket, result))
             for event in events:
@@ -135,7 +153,7 @@ class GroupCommit:
         if laid is not None and laid.base == head:
             staged = laid.staged
             _write_head(transaction, log, staged)
-            self._clean.add(log)
+            self._cleaned.add(log)
         else:
             staged = stage(head, now, inputs)
             self._write(transaction, log, head, staged)
@@ -163,9 +181,9 @@ class GroupCommit:
         return staged.head
 
     def _write(self, transaction: Transaction, log: int, head: HeadRow, staged: Staged) -> None:
-        if log not in self._clean:
+        if log not in self._clean and log not in self._cleaned:
             transaction.drop_beyond(log, head.size)
-            self._clean.add(log)
+            self._cleaned.add(log)
         for chunk in staged.chunks:
             transaction.put_chunk(log, chunk)
         _write_head(transaction, log, staged)
@@ -177,8 +195,12 @@ def _accept(
     known: dict[bytes, int],
     new_keys: list[tuple[bytes, int]],
     outcomes: Outcomes,
+    room: int,
 ) -> Waiting:
-    """Check keys, then expectations, in the order of arrival; settle what is refused or known."""
+    """Check keys, then expectations, in the order of arrival; settle what is refused or known.
+
+    `room` is how many keys more can be remembered; a key is never forgotten early.
+    """
     size = head.size
     accepted: Waiting = []
     for append, ticket in waiting:
@@ -192,6 +214,9 @@ def _accept(
                 head=size,
             )
             outcomes.append((ticket, problem))
+            continue
+        if append.digest is not None and len(new_keys) >= room:
+            outcomes.append((ticket, keys_full()))
             continue
         if append.digest is not None:
             known[append.digest] = size + 1

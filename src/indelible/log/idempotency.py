@@ -40,6 +40,15 @@ def epoch_of(micros: int) -> int:
     return micros // (EPOCH_SECONDS * 1_000_000)
 
 
+def keys_full() -> Problem:
+    """What an append with a new key is told when no more can be remembered."""
+    return Problem(
+        "saturated",
+        "too many idempotency keys are remembered; append without one or wait for old ones to expire",
+        retry_after=60,
+    )
+
+
 class KeyIndex:
     """The keys of all logs. Used by the committer's thread alone."""
 
@@ -70,15 +79,9 @@ class KeyIndex:
             found.update(transaction.find_keys(others, epochs))
         return found
 
-    def check_room(self, keys: int) -> None:
-        """Raise Problem `saturated` when `keys` more would pass the limit; a key is never forgotten early."""
-        if len(self) + keys > self._limits.idempotency_keys:
-            raise Problem(
-                "saturated",
-                "too many idempotency keys are remembered; append without one or wait for old ones to expire",
-                limit=self._limits.idempotency_keys,
-                retry_after=60,
-            )
+    def room(self) -> int:
+        """How many keys more can be remembered."""
+        return self._limits.idempotency_keys - len(self)
 
     def write(self, transaction: Transaction, rows: list[tuple[bytes, int]], now: int) -> tuple[int, int]:
         """Write new keys in the commit that makes their events; give the result to `committed` after it."""

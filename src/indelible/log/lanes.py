@@ -42,17 +42,31 @@ class Lanes:
             self._large.add(task)
             task.add_done_callback(self._large.discard)
             return await asyncio.shield(task)  # it goes on when its caller goes away
-        while append.log in self._closed:
-            await self._opened(append.log)
+        if append.log in self._closed:
+            await self._wait_for_lane(append)
+            future = self._committer.submit_reserved(append)
+        else:
+            future = self._committer.submit(append)
         self._under_way[append.log] += 1
         try:
-            outcome: Committed | Known = await self._committer.submit(append)
+            outcome: Committed | Known = await future
         finally:
             self._under_way[append.log] -= 1
             if not self._under_way[append.log]:
                 del self._under_way[append.log]
                 await self._tell(append.log)
         return outcome
+
+    async def _wait_for_lane(self, append: Append) -> None:
+        """Wait behind a large batch, counted among what waits; then the append is to be submitted at once."""
+        self._committer.reserve(append)
+        try:
+            while append.log in self._closed:
+                await self._opened(append.log)
+            self._committer.check_taking()
+        except BaseException:
+            self._committer.release(append)
+            raise
 
     def _is_large(self, append: Append) -> bool:
         limits = self._limits
@@ -65,7 +79,8 @@ class Lanes:
         await self._close(append.log)
         try:
             base, now = await self._committer.lay_after(append.log)
-            if append.expected is not None and append.expected != base.size:
+            # With a key the last commit decides: a key that is known comes before an expectation.
+            if append.digest is None and append.expected not in (None, base.size):
                 raise Problem("sequence_mismatch", f"the head is {base.size}", head=base.size)
             item = Input(append.writer, append.sealed, append.digest, append.fingerprint)
             staged = await asyncio.to_thread(stage, base, now, [item])

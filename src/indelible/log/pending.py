@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from indelible.log.stage import Sealed, Staged
 from indelible.store.base import HeadRow, Transaction
 
+EVENT_WEIGHT = 256  # bytes: the objects around a payload, its salt, its commitment
+
 
 class AuditEvent(NamedTuple):
     """An event for a workspace's `_audit` log, by the key that caused it."""
@@ -36,6 +38,11 @@ class Append(NamedTuple):
     fingerprint: bytes  # of the request's bytes
     expected: int | None  # the head before
     laid: Laid | None = None
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory that it holds while it waits, about: small events weigh more than their bytes."""
+        return self.size + EVENT_WEIGHT * len(self.sealed.payloads)
 
 
 class Change(NamedTuple):

@@ -7,6 +7,8 @@ another root of the same size. So whoever restores the database alone is found o
 import asyncio
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import structlog
@@ -66,6 +68,8 @@ class Publisher:
         self._signing = threading.Lock()
         self._task: asyncio.Task[None] | None = None
         self._refused: set[int] = set()
+        self.on_mismatch: Callable[[LogInfo, str], object] = lambda info, _found: self.refuse(info.key)
+        self.read_only: str | None = None  # why nothing at all is signed
 
     def start(self) -> None:
         """Begin to publish what commits leave behind, at most once an interval a log."""
@@ -98,7 +102,7 @@ class Publisher:
         """A published checkpoint of at least `size`, made now if need be.
 
         Raises:
-            Problem: `beyond_head`.
+            Problem: `beyond_head`, `read_only`, `log_behind_published_head`.
         """
         known = self._published.get(info.key)
         if known is not None and known.size >= size:
@@ -106,7 +110,10 @@ class Publisher:
         head = self._heads.get(info.key)
         if head.size < size:
             raise Problem("beyond_head", f"the log has {head.size} events", head=head.size)
-        return await asyncio.to_thread(self._publish, info)
+        published = await asyncio.to_thread(self._publish, info)
+        if published.size < size:
+            raise Problem("read_only", f"{self.read_only}; its last checkpoint has {published.size} events")
+        return published
 
     async def _run(self) -> None:
         while True:
@@ -117,19 +124,19 @@ class Publisher:
                 structlog.get_logger().exception("checkpoints could not be stored; they wait")
 
     async def _publish_dirty(self) -> None:
-        while self._dirty:
-            log = self._dirty.pop()
-            info = self._reader.log_by_key(log)
-            if info is None:
-                continue
-            try:
-                await asyncio.to_thread(self._publish, info)
-            except (OSError, Problem):
-                if log not in self._refused:
-                    self._dirty.add(log)
-                telemetry.checkpoints_unpublished.set(len(self._dirty))
-                raise
-        telemetry.checkpoints_unpublished.set(0)
+        """Publish the logs that have a new head now, each once; what comes meanwhile waits for its turn."""
+        logs, self._dirty = self._dirty, set()
+        try:
+            while logs:
+                log = next(iter(logs))
+                info = self._reader.log_by_key(log)
+                if info is not None:
+                    with suppress(Problem):  # that log is refused, and the others go on
+                        await asyncio.to_thread(self._publish, info)
+                logs.discard(log)
+        finally:
+            self._dirty |= logs - self._refused
+            telemetry.checkpoints_unpublished.set(len(self._dirty))
 
     def _publish(self, info: LogInfo) -> Published:
         with self._signing:
@@ -137,27 +144,39 @@ class Publisher:
                 raise Problem(
                     "log_behind_published_head", "this log does not match its published head; see /readyz"
                 )
-            last = self._published.get(info.key) or load_published(self._objects, self._signers, info)
+            last = self._last(info)
             head = self._heads.get(info.key)
             if last is not None and last.size >= head.size:
                 return self._keep(info, self._same(info, last, head.size, head.root))
+            if self.read_only is not None:
+                if last is None:
+                    raise Problem("read_only", self.read_only)
+                return self._keep(info, last)
             checkpoint = Checkpoint(info.origin, head.size, head.root)
             note = sign_checkpoint(checkpoint, self._signers.signer(info.origin))
             self._objects.put(checkpoint_key(info), note)
             telemetry.checkpoints_published_total.inc()
             return self._keep(info, Published(head.size, head.root, note))
 
+    def _last(self, info: LogInfo) -> Published | None:
+        known = self._published.get(info.key)
+        if known is not None:
+            return known
+        try:
+            return load_published(self._objects, self._signers, info)
+        except ValueError as error:
+            raise self._mismatch(info, f"the published checkpoint is not one of this log: {error}") from None
+
     def _same(self, info: LogInfo, last: Published, size: int, root: bytes) -> Published:
         """A head of the published size must be the published head: no two heads of one size, ever."""
         if last.size == size and last.root == root:
             return last
-        self.refuse(info.key)
-        raise Problem(
-            "log_behind_published_head",
-            f"the published head has {last.size} events, the store {size}; see /readyz",
-            published=last.size,
-            head=size,
-        )
+        found = f"the published head has {last.size} events and root {last.root.hex()}"
+        raise self._mismatch(info, f"{found}, the store {size} and {root.hex()}")
+
+    def _mismatch(self, info: LogInfo, found: str) -> Problem:
+        self.on_mismatch(info, found)
+        return Problem("log_behind_published_head", f"this log is refused: {found}", log_id=str(info.log_id))
 
     def _keep(self, info: LogInfo, published: Published) -> Published:
         self._published[info.key] = published

@@ -35,7 +35,12 @@ class EventReader:
         self._reader = reader
 
     def chunks(self, log: int, span: Span, *, reverse: bool = False) -> Iterator[Chunk]:
-        """The chunks that hold events of `span`, whole, a few at a time from the store."""
+        """The chunks that hold events of `span`, whole, a few at a time from the store.
+
+        Raises:
+            LookupError: an event of `span` is not there; what came before it was given.
+            ChunkError: a stored row is damaged.
+        """
         at = span.last if reverse else span.first
         limit = 1  # grows while rows are small, so that one event costs one row and a scan few reads
         while span.first <= at <= span.last:
@@ -43,13 +48,15 @@ class EventReader:
             if sum(len(row.payload) for row in rows) * 2 <= READ_BYTES:
                 limit = min(limit * 4, CHUNKS_A_READ)
             if not rows:
-                return
+                raise LookupError(f"the events at {at} are not all there")
             for row in rows:
                 chunk = decode_chunk(row)
-                if chunk.last < span.first or chunk.first > span.last:
+                if not span.first <= at <= span.last:
                     return
+                if not chunk.first <= at <= chunk.last:
+                    raise LookupError(f"the events at {at} are not all there")
                 yield chunk
-            at = chunk.first - 1 if reverse else chunk.last + 1
+                at = chunk.first - 1 if reverse else chunk.last + 1
 
     def events(self, log: int, span: Span, *, reverse: bool = False) -> Iterator[Event]:
         """The events of `span` in order, or the newest first."""
@@ -59,12 +66,18 @@ class EventReader:
             yield from reversed(events) if reverse else events
 
     def event(self, log: int, sequence: int) -> Event | None:
-        """One event."""
-        return next(self.events(log, Span(sequence, sequence)), None)
+        """One event, None where there is none."""
+        try:
+            return next(self.events(log, Span(sequence, sequence)), None)
+        except LookupError:
+            return None
 
     def chunk(self, log: int, sequence: int) -> Chunk | None:
-        """The chunk that holds an event."""
-        return next(self.chunks(log, Span(sequence, sequence)), None)
+        """The chunk that holds an event, None where there is none."""
+        try:
+            return next(self.chunks(log, Span(sequence, sequence)), None)
+        except LookupError:
+            return None
 
     def page(
         self, log: int, span: Span, max_events: int, max_bytes: int, *, reverse: bool = False
@@ -110,10 +123,10 @@ class EventReader:
         """
         low, high = 1, size + 1
         while low < high:
-            found = self._reader.chunk_time(log, (low + high) // 2)
-            if found is None:
-                raise LookupError(f"no events at {(low + high) // 2}")
-            first, events, time = found
+            middle = (low + high) // 2
+            first, events, time = self._reader.chunk_time(log, middle) or (0, 0, 0)
+            if not first <= middle < first + events:
+                raise LookupError(f"the events at {middle} are not all there")
             if time >= micros:
                 high = max(low, first)
             else:

@@ -31,7 +31,7 @@ def recompute(
     """
     frontier, time, expected = EMPTY_FRONTIER, 0, 1
     try:
-        for chunk in EventReader(reader).chunks(info.key, Span(1, max(head.size, 1))):
+        for chunk in EventReader(reader).chunks(info.key, Span(1, head.size)):
             if chunk.first != expected:
                 yield Finding(info, expected, f"events {expected} to {chunk.first - 1} are missing")
             if chunk.time < time:
