@@ -1,7 +1,7 @@
 """Columns of the store to batches of the host, without work for each event where that can be avoided."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
 
@@ -42,19 +42,19 @@ def cut(columns: Columns, start: int, stop: int) -> Columns:
 
 def pieces(columns: Columns, max_events: int, max_bytes: int) -> Iterator[Columns]:
     """Cut into runs of at most `max_events` and `max_bytes` of payload; one event always fits."""
-    total = count(columns)
-    if total <= max_events and sum(map(len, columns.payloads)) <= max_bytes:
-        if total:
-            yield columns
-        return
-    start = 0
+    start, total = 0, count(columns)
+    small = sum(map(len, columns.payloads)) <= max_bytes
     while start < total:
         stop = min(start + max_events, total)
-        sizes = accumulate(map(len, columns.payloads[start:stop]))
-        fits = sum(size <= max_bytes for size in sizes)
-        stop = start + max(1, fits)
+        if not small:
+            stop = start + max(1, _fitting(columns.payloads[start:stop], max_bytes))
         yield cut(columns, start, stop)
         start = stop
+
+
+def _fitting(payloads: Sequence[bytes], max_bytes: int) -> int:
+    """How many of the first payloads fit together."""
+    return sum(size <= max_bytes for size in accumulate(map(len, payloads)))
 
 
 def to_batch(columns: Columns) -> Batch:

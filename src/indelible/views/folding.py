@@ -32,8 +32,8 @@ from indelible.views.types import Deployment, ViewError
 READ_BATCHES = 8
 """How many batches of the host are read at once, so that a stored chunk is not read for each of them."""
 
-SNAPSHOT_SHARE = 10
-"""Between two snapshots at least this many times what the last one took: a tenth of the time at most."""
+SNAPSHOT_SHARE = 20
+"""Between two snapshots at least this many times what the last one took: 5% of the time at most."""
 
 SNAPSHOT_RETRY_SECONDS = 30.0
 """How long a snapshot that could not be written waits for the next attempt, at least."""

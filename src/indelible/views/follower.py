@@ -314,6 +314,8 @@ class Follower:
 
     def _answer(self, asked: Asked) -> None:
         covered = self._folding.applied
+        if covered >= self._head():
+            self._arrived()  # before the answer: who asks for the status next finds it live
         try:
             answer = self._folding.answer(asked.question)
         except Problem as problem:
