@@ -50,7 +50,11 @@ ALLOCATORS = [
         "gives one address to all, so that arguments overlap", lying(realloc="i32.const 70000"), A.ALL, A.FINE
     ),
     A.Attack(
-        "gives address 0, over what the module keeps there", lying(realloc="i32.const 0"), A.APPEND, A.FINE
+        "gives address 0, so that arguments go over the module's results",
+        lying(realloc="i32.const 0"),
+        A.APPEND,
+        "GuestTrap",
+        kind="abi",
     ),
     A.Attack(
         "gives addresses over the module's own constants",
