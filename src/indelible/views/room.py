@@ -29,13 +29,13 @@ class Room:
         self._gauge = gauge
         self._lock = threading.Lock()
         self._held: dict[Guest, int] = {}
+        self._total = 0
         self._leaving: set[Guest] = set()
 
     @property
     def held_bytes(self) -> int:
         """What all resident views hold."""
-        with self._lock:
-            return sum(self._held.values())
+        return self._total
 
     def fits(self, need_bytes: int) -> bool:
         """Whether something of this size could fit at all."""
@@ -49,27 +49,33 @@ class Room:
         """Let a guest come into memory; False asks it to come again, when those that must leave have left."""
         with self._lock:
             if self._make_room(need_bytes, staying=guest):
-                self._held[guest] = need_bytes
+                self._set(guest, need_bytes)
                 return True
             return False
 
     def holds(self, guest: Guest, held_bytes: int) -> None:
         """A guest says how much it holds now."""
         with self._lock:
-            self._held[guest] = held_bytes
-            self._gauge(sum(self._held.values()))
+            self._set(guest, held_bytes)
             self._make_room(0, staying=None)
 
     def left(self, guest: Guest) -> None:
         """A guest is out of memory."""
         with self._lock:
-            self._held.pop(guest, None)
+            self._set(guest, 0)
+            self._held.pop(guest)
             self._leaving.discard(guest)
-            self._gauge(sum(self._held.values()))
+
+    def _set(self, guest: Guest, held_bytes: int) -> None:
+        change = held_bytes - self._held.get(guest, 0)
+        self._held[guest] = held_bytes
+        if change:
+            self._total += change
+            self._gauge(self._total)
 
     def _make_room(self, need_bytes: int, staying: Guest | None) -> bool:
         """Say whether there is room now; if not, ask as many to leave as it takes."""
-        over = sum(self._held.values()) + need_bytes - self._limit
+        over = self._total + need_bytes - self._limit
         if over <= 0:
             return True
         over -= sum(self._held.get(guest, 0) for guest in self._leaving)
