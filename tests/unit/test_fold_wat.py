@@ -4,6 +4,7 @@ The text is a whole `indelible:view` component; a case replaces the body of one 
 stands around the module. The guests do nothing useful: the ones that do are in tests/guests.
 """
 
+import gc
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -329,6 +330,8 @@ def test_a_body_that_is_not_utf8_is_refused_before_the_guest(bench: Bench) -> No
             fold.query(Question((), b"\xff", ()))
         with pytest.raises(QueryRefused, match="UTF-8"):
             fold.query(Question((), "\ud800", ()))
+        with pytest.raises(QueryRefused, match="UTF-8"):
+            fold.query(Question((("a", "\ud800"),), "", ()))
         assert fold.query(Question((("a", "b\0c"), ("a", "")), "\0", ())).body == b"{}"
 
 
@@ -364,6 +367,40 @@ def test_interrupt_stops_one_fold_and_no_other(tmp_path: Path) -> None:
             threads[0].join(0.01)
         threads[1].join()
         assert reasons == ["cancelled", "the call took too long"]
+
+
+def test_close_waits_for_the_call_that_it_stops(tmp_path: Path) -> None:
+    """A store is never freed under its running guest: close from another thread ends the call first."""
+    limits = replace(LIMITS, query_fuel=1 << 62, query_seconds=60.0)
+    with Host(tmp_path, limits) as host:
+        fold = host.open(Compiler(tmp_path, limits).compile(wasm(query=LOOP)), "", ())
+        reasons: list[str] = []
+
+        def ask() -> None:
+            try:
+                fold.query(NO_QUESTION)
+            except Aborted as aborted:
+                reasons.append(aborted.reason)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        while not reasons:
+            fold.close()
+            thread.join(0.01)
+        assert not fold.usable
+        assert reasons[0] in ("closed", "the instance is gone; open a new one")
+
+
+def test_a_host_that_is_dropped_takes_its_thread_along(tmp_path: Path) -> None:
+    """Without close, the clock's thread ends with the host; it never ticks an engine that was freed."""
+    before = set(threading.enumerate())
+    host = Host(tmp_path, LIMITS)
+    host.open(Compiler(tmp_path, LIMITS).compile(wasm()), "", ()).close()
+    (ticker,) = set(threading.enumerate()) - before
+    del host
+    gc.collect()
+    ticker.join(10)
+    assert not ticker.is_alive()
 
 
 def test_interrupt_when_nothing_runs_does_nothing(bench: Bench) -> None:

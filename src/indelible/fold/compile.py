@@ -75,7 +75,7 @@ class Compiler:
 def _environment() -> dict[str, str]:
     """Give the child nothing of ours but where to import from: no key, no address of a database."""
     return {
-        "PATH": os.environ.get("PATH", os.defpath),
+        **{name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ},
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "PYTHONDONTWRITEBYTECODE": "1",
         # Each thread takes address space, which is limited, for its stack and its part of the heap.

@@ -60,6 +60,8 @@ class Fold:
             return self._speaker.query(question)
         except QueryRefused:
             raise
+        except UnicodeEncodeError:
+            raise QueryRefused("invalid", "The question has text that is not UTF-8.") from None
         except TooLargeToLift:
             self.close()
             raise AnswerTooLarge(0, self._limits.answer_bytes) from None
@@ -69,6 +71,8 @@ class Fold:
 
     def snapshot(self) -> Iterator[str | bytes]:
         """Give the state in parts, to be handed to `Host.reopen` in the same order.
+
+        Each part is asked of the guest when it is taken: take all before anything else is called.
 
         Raises:
             SnapshotUnsupported: replay instead. A state too large to lift costs the instance: see `usable`.

@@ -1,16 +1,18 @@
 """One instance in one store: calls into it under fuel, time and memory, and what their failures mean."""
 
 import ctypes
+import threading
 from array import array
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from wasmtime import Engine, Store
+from wasmtime import Engine, Store, WasmtimeError
 from wasmtime import _ffi as ffi
 from wasmtime.component import Component, Instance, Linker
 
 from indelible.fold import capi, memory, trap
 from indelible.fold.errors import Aborted, FoldError, GuestTrap
+from indelible.fold.text import clean
 from indelible.fold.values import Value, load
 from indelible.fold.watch import Watch, attach
 from indelible.model.limits import Limits
@@ -63,7 +65,8 @@ Link = Callable[[Linker, Store], None]
 class Guest:
     """An instance and its store. One thread at a time calls it; `interrupt` may come from any other.
 
-    After a failure of any kind `usable` is False: the store is freed and nothing can be called again.
+    After a failure of any kind `usable` is False: the store is freed and nothing can be called again. A call
+    and `close` exclude each other, so that no store is freed under a guest that runs in it.
     """
 
     def __init__(self, ready: Ready, limits: Limits, rung: Rung) -> None:
@@ -71,6 +74,7 @@ class Guest:
         self._limits = limits
         self._rung = rung
         self._watch = Watch()
+        self._owner = threading.RLock()
         self._memory = memory.Region()
         self._functions: Mapping[str, Any] = {}
         self._result = array("Q", (0,) * capi.WORDS_PER_VALUE)
@@ -97,15 +101,20 @@ class Guest:
             TooManyParts: try the next rung.
             GuestTrap, Aborted: as in `call`.
         """
-        store = self._live_store()
-        self._set_limits(store)
-        try:
-            with Linker(self._ready.engine) as linker:
-                link(linker, store)
-                self._functions = self._find_functions(store, self._instantiate(linker, store, allowance))
-        except BaseException:
-            self.close()
-            raise
+        with self._owner:
+            store = self._live_store()
+            self._set_limits(store)
+            try:
+                with Linker(self._ready.engine) as linker:
+                    link(linker, store)
+                    instance = self._instantiate(linker, store, allowance)
+                self._functions = self._find_functions(store, instance)
+            except WasmtimeError as error:
+                self.close()
+                raise GuestTrap("other", clean(str(error), _TEXT_BYTES)) from error
+            except BaseException:
+                self.close()
+                raise
 
     def call(
         self,
@@ -124,6 +133,17 @@ class Guest:
             GuestTrap: decided; the instance is gone.
             Aborted: time or an interruption; the instance is gone.
         """
+        with self._owner:
+            return self._call(name, arguments, count, allowance, read)
+
+    def _call(
+        self,
+        name: str,
+        arguments: int,
+        count: int,
+        allowance: Allowance,
+        read: Callable[[Value], object] | None,
+    ) -> Any:
         store = self._live_store()
         function = ctypes.addressof(self._functions[name])
         result = self._result.buffer_info()[0]
@@ -148,11 +168,13 @@ class Guest:
         self._watch.interrupt(reason)
 
     def close(self) -> None:
-        """Free the instance and its memory."""
-        store, self._store = self._store, None
-        self._functions = {}
-        if store is not None:
-            store.close()
+        """Free the instance and its memory; a call that runs in another thread is interrupted first."""
+        self._watch.interrupt("closed")
+        with self._owner:
+            store, self._store = self._store, None
+            self._functions = {}
+            if store is not None:
+                store.close()
 
     def _live_store(self) -> Store:
         if self._store is None:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable
 from functools import partial
@@ -12,7 +13,7 @@ from typing import NamedTuple, Self
 from wasmtime import WasmtimeError
 from wasmtime.component import Component
 
-from indelible.fold import cache, capi, wasi
+from indelible.fold import cache, wasi
 from indelible.fold.engine import new_engine
 from indelible.fold.errors import CodeLost, GuestError, GuestTrap, NotAView
 from indelible.fold.fold import Fold
@@ -43,7 +44,8 @@ class Host:
         self._folder = cache.open_folder(cache_dir).resolve()
         self._limits = limits
         self._engine = new_engine(limits)
-        self._ticker = Ticker(capi.address_of(self._engine.ptr()))
+        self._ticker = Ticker(self._engine)
+        weakref.finalize(self, self._ticker.stop)  # a host that is dropped takes its thread along
         self._ladder = ladder(limits)
         self._lock = threading.Lock()
         self._loaded: OrderedDict[str, _Loaded] = OrderedDict()

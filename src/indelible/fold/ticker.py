@@ -2,15 +2,17 @@
 
 import threading
 
+from wasmtime import Engine
+
 from indelible.fold import capi
 
 TICK_SECONDS = 0.05
 
 
 class Ticker:
-    """One thread for one engine, started by the first `start`, ended by `stop`."""
+    """One thread for one engine, which it keeps alive; started by the first `start`, ended by `stop`."""
 
-    def __init__(self, engine: int) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._stopped = threading.Event()
         self._lock = threading.Lock()
@@ -24,13 +26,14 @@ class Ticker:
                 self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and wait for it, so that the engine can go."""
+        """End the thread and wait for it. May be called twice, and from any thread."""
         with self._lock:
             self._stopped.set()
             thread, self._thread = self._thread, None
-        if thread is not None:
+        if thread is not None and thread is not threading.current_thread():  # as garbage collection may be
             thread.join()
 
     def _run(self) -> None:
+        address = capi.address_of(self._engine.ptr())
         while not self._stopped.wait(TICK_SECONDS):
-            capi.increment_epoch(self._engine)
+            capi.increment_epoch(address)
