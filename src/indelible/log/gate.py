@@ -56,6 +56,7 @@ class Gate:
 
     @read_only.setter
     def read_only(self, why: str | None) -> None:
+        """Refuse all appends and signatures from now on, or none."""
         self._read_only = self._publisher.read_only = why
 
     def is_open(self, log: int) -> bool:
