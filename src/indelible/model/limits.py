@@ -83,7 +83,7 @@ class Limits:
     fold_batch_events: int = 1_000
     fold_batch_bytes: int = 4 * MIB
     fold_batch_seconds: float = 10.0
-    fold_fuel_per_batch: int = 20_000_000_000
+    fold_fuel_per_batch: int = 2_000_000_000  # an endless loop uses it up well before the seconds above
     query_seconds: float = 5.0
     query_wait_seconds: float = 30.0  # how long a question waits for a replay to reach the head
     query_fuel: int = 50_000_000_000
