@@ -11,17 +11,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import apsw
-
+from indelible.log.signers import Signers
 from indelible.model.instants import format_micros
 from indelible.operate.sites import Site
+from indelible.store.base import StoreError
 from indelible.store.sqlite import OLDEST_SQLITE
 
 State = Literal["ok", "look", "bad"]
+Verdict = tuple[State, str]
 GIB = 1 << 30
 FSYNCS = 20
 SLOW_FSYNC_SECONDS = 0.02
 FUTURE_MICROS = 5_000_000
+_OTHERS = 0o077
 
 
 class Check(NamedTuple):
@@ -36,64 +38,75 @@ def examine(data: Path) -> Iterator[Check]:
     """Examine a data directory, one check after the other.
 
     Raises:
-        StoreRefused: there is no store to examine.
+        StoreRefused: there is no store to examine, or it cannot be read at all.
     """
-    yield _sqlite()
     with Site(data) as site:
         yield Check("deployment", "ok", f"{site.deployment}, in {data}")
-        checks: tuple[Callable[[Site], Check], ...] = (
-            _permissions,
-            _secret_backup,
-            _room,
-            _fsync,
-            _database,
-            _clock,
-            _published,
-            _restored,
-        )
-        for check in checks:
-            yield check(site)
+        for name, check in _CHECKS:
+            try:
+                state, says = check(site)
+            except (StoreError, OSError) as error:
+                state, says = "bad", str(error)
+            yield Check(name, state, says)
 
 
-def _sqlite() -> Check:
-    version = apsw.sqlite_lib_version()
-    old = tuple(int(part) for part in version.split(".")) < OLDEST_SQLITE
-    if old:
-        return Check("sqlite", "bad", f"{version} can corrupt a store: upgrade the package apsw")
-    return Check("sqlite", "ok", version)
+def main_state(checks: list[Check]) -> State:
+    """The worst state of all."""
+    states = {check.state for check in checks}
+    return "bad" if "bad" in states else "look" if "look" in states else "ok"
 
 
-def _permissions(site: Site) -> Check:
+def _sqlite(site: Site) -> Verdict:
+    with site.reader.connection() as connection:
+        version = str(next(iter(connection.execute("SELECT sqlite_version()")))[0])
+    return judge_sqlite(version)
+
+
+def judge_sqlite(version: str) -> Verdict:
+    """Whether this version of SQLite may write to a store."""
+    if tuple(int(part) for part in version.split(".")) < OLDEST_SQLITE:
+        return "bad", f"{version} can corrupt a store: upgrade the package apsw"
+    return "ok", version
+
+
+def _permissions(site: Site) -> Verdict:
     path = site.directory.path
-    names = ("master-secret", "root-key", "indelible.db")
-    open_ones = [name for name in names if (path / name).exists() and (path / name).stat().st_mode & 0o077]
-    if open_ones:
-        return Check("permissions", "bad", f"others can read {', '.join(open_ones)}: chmod 600 them")
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        return Check("permissions", "look", f"others can list {path}: chmod 700 it")
-    return Check("permissions", "ok", "only the owner reads secrets and events")
+    names = ("master-secret", "root-key", "indelible.db", "indelible.db-wal")
+    found = [name for name in names if (path / name).exists() and (path / name).stat().st_mode & _OTHERS]
+    if found:
+        return "bad", f"others can read {', '.join(found)}: chmod 600 them"
+    if stat.S_IMODE(path.stat().st_mode) & _OTHERS:
+        return "look", f"others can list {path}: chmod 700 it"
+    return "ok", "only the owner reads secrets and events"
 
 
-def _secret_backup(site: Site) -> Check:
+def _secret(site: Site) -> Verdict:
+    site.master_secret()
     if (site.directory.path / "master-secret.backed-up").exists():
-        return Check("master secret", "ok", "it was backed up")
-    return Check(
-        "master secret",
+        return "ok", "it was backed up"
+    return (
         "look",
-        "no backup of it is known: without it no log can go on. Run indelible backup --include-secrets and"
-        " keep the copy apart from the data",
+        (
+            "no backup of it is known: without it no log can go on. Run indelible backup --include-secrets"
+            " and keep the copy apart from the data"
+        ),
     )
 
 
-def _room(site: Site) -> Check:
+def _room(site: Site) -> Verdict:
     usage = shutil.disk_usage(site.directory.path)
-    says = f"{usage.free / GIB:.1f} GiB free of {usage.total / GIB:.1f}"
-    if usage.free < GIB:
-        return Check("room", "bad", f"{says}: appends will be refused when the disk is full")
-    return Check("room", "look" if usage.free < usage.total / 10 else "ok", says)
+    return judge_room(usage.free, usage.total)
 
 
-def _fsync(site: Site) -> Check:
+def judge_room(free: int, total: int) -> Verdict:
+    """Whether `free` bytes of `total` are enough to go on for a while."""
+    says = f"{free / GIB:.1f} GiB free of {total / GIB:.1f}"
+    if free < GIB:
+        return "bad", f"{says}: appends will be refused when the disk is full"
+    return ("look" if free < total / 10 else "ok"), says
+
+
+def _fsync(site: Site) -> Verdict:
     scratch = site.directory.path / f".doctor-{os.getpid()}"
     times = []
     handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -106,54 +119,57 @@ def _fsync(site: Site) -> Check:
     finally:
         os.close(handle)
         scratch.unlink()
-    median = sorted(times)[FSYNCS // 2]
-    says = f"{median * 1e3:.2f} ms in the median of {FSYNCS}"
-    if median > SLOW_FSYNC_SECONDS:
-        return Check("fsync", "look", f"{says}: each append waits for one; a faster disk makes it quicker")
-    return Check("fsync", "ok", says)
+    return judge_fsync(sorted(times)[FSYNCS // 2])
 
 
-def _database(site: Site) -> Check:
-    with site.reader.connection() as connection:
-        found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
-    if found != ["ok"]:
-        return Check("database", "bad", f"it is damaged ({found[0]}): restore a backup")
-    size = (site.directory.path / "indelible.db").stat().st_size
-    return Check("database", "ok", f"{size / GIB:.2f} GiB, structure intact")
+def judge_fsync(seconds: float) -> Verdict:
+    """Whether stable storage that takes so long in the median is quick enough."""
+    says = f"{seconds * 1e3:.2f} ms in the median of {FSYNCS}"
+    if seconds > SLOW_FSYNC_SECONDS:
+        return "look", f"{says}: each append waits for one; a faster disk makes it quicker"
+    return "ok", says
 
 
-def _clock(site: Site) -> Check:
+def _database(site: Site) -> Verdict:
+    damage = site.damage()
+    if damage is not None:
+        return "bad", f"it is damaged ({damage}): restore a backup"
+    return "ok", f"{site.database.stat().st_size / GIB:.2f} GiB, structure intact"
+
+
+def _clock(site: Site) -> Verdict:
     heads = site.reader.heads([info.key for info in site.logs()])
     newest = max((head.time for head in heads.values()), default=0)
     if newest > time.time_ns() // 1_000 + FUTURE_MICROS:
-        return Check(
-            "clock",
+        return (
             "look",
             f"an event is dated {format_micros(newest)}, ahead of this clock: times stand still until then",
         )
-    return Check("clock", "ok", "no event is dated in the future")
+    return "ok", "no event is dated in the future"
 
 
-def _published(site: Site) -> Check:
-    mismatches = list(site.mismatches())
+def _published(site: Site) -> Verdict:
+    mismatches = list(site.mismatches(Signers(site.master_secret())))
     if mismatches:
-        first = mismatches[0]
-        return Check(
-            "published heads",
-            "bad",
-            f"{len(mismatches)} logs do not match; {first.log.name} ({first.log.log_id}): {first.found}",
-        )
-    logs = sum(1 for _ in site.logs())
-    return Check("published heads", "ok", f"{logs} logs match what was published")
+        info, found = mismatches[0]
+        return "bad", f"{len(mismatches)} of the logs do not match; {info.name} ({info.log_id}): {found}"
+    return "ok", f"{sum(1 for _ in site.logs())} logs match what was published"
 
 
-def _restored(site: Site) -> Check:
+def _restored(site: Site) -> Verdict:
     if site.directory.restored_marker.exists():
-        return Check("copy", "look", "restored and read-only; docs/operating.md says how to go on from it")
-    return Check("copy", "ok", "not a restored copy")
+        return "look", "restored and read-only; docs/operating.md says how to go on from it"
+    return "ok", "not a restored copy"
 
 
-def main_state(checks: list[Check]) -> State:
-    """The worst state of all."""
-    states = {check.state for check in checks}
-    return "bad" if "bad" in states else "look" if "look" in states else "ok"
+_CHECKS: tuple[tuple[str, Callable[[Site], Verdict]], ...] = (
+    ("sqlite", _sqlite),
+    ("permissions", _permissions),
+    ("master secret", _secret),
+    ("room", _room),
+    ("fsync", _fsync),
+    ("database", _database),
+    ("clock", _clock),
+    ("published heads", _published),
+    ("copy", _restored),
+)

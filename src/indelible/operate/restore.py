@@ -3,18 +3,35 @@
 A backup may be older than the last head that its original published. A log continued from there would
 give two heads of one size, which is what a forger does. So a restored copy is read-only, until it is shown
 to be no older than what was published.
+
+Until all is checked the database has another name, and a file that no server opens has its own. What gives
+the database its name is the last step, so that a power cut before it leaves nothing that serves.
 """
 
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from indelible.operate.backup import read_manifest
-from indelible.operate.sites import Progress, Site
+from indelible.log.publish import checkpoint_key, load_published
+from indelible.log.signers import Signers
+from indelible.operate.files import copy_file, make_folder, put_in_place, refusing, sync_tree, write_file
+from indelible.operate.manifest import (
+    DATABASE,
+    MASTER_SECRET,
+    ROOT_KEY,
+    Manifest,
+    check_seal,
+    read_manifest,
+)
+from indelible.operate.sites import UNFINISHED, Progress, Site
 from indelible.store.base import StoreRefused
-from indelible.store.directory import DataDirectory, read_secret, write_secret
+from indelible.store.directory import MASTER_SECRET_BYTES, DataDirectory, read_secret, write_secret
+from indelible.store.objects import LocalObjects
 
 FIRST_FINDINGS = 20
+UNCHECKED = "unchecked.db"
 
 
 class Restored(NamedTuple):
@@ -40,63 +57,148 @@ def restore(
         progress: called as things go on.
 
     Raises:
-        StoreRefused: the backup was changed or does not verify, or `data` is not empty. Nothing can be
-            served from `data` then.
+        StoreRefused: the backup was changed, does not verify or is older than `published`, or `data` is not
+            empty. Nothing is left in `data` then.
     """
-    manifest = read_manifest(backup, progress)
-    if data.exists() and any(data.iterdir()):
-        raise StoreRefused(f"{data} is not empty; name a new directory")
-    directory = DataDirectory(data)
-    directory.restored_marker.write_text("this copy was restored\n")
-    shutil.copyfile(backup / "indelible.db", data / "indelible.db")
-    if (backup / "objects").is_dir():
-        shutil.copytree(backup / "objects", directory.objects)
-    _place_secrets(backup, directory, master_secret, has_secrets=bool(manifest.get("secrets")))
-    _verify(data, progress)
-    if published is not None:
-        _take_published(published, directory)
-        _refuse_older(data)
-        directory.restored_marker.unlink()
-    with Site(data) as site:
-        logs = list(site.logs())
-        heads = site.reader.heads([info.key for info in logs])
-        events = sum(head.size for head in heads.values())
-        return Restored(site.deployment, len(logs), events, read_only=published is None)
+    with refusing(f"{backup} could not be restored"):
+        manifest, seal = read_manifest(backup)
+        secret = _secret(backup, manifest, master_secret)
+        check_seal(manifest, seal, secret)
+        with _claimed(data) as directory:
+            _copy(backup, manifest, directory, progress)
+            write_secret(data / MASTER_SECRET, secret)
+            with Site(data, UNCHECKED) as site:
+                signers = Signers(site.master_secret())
+                _verify(site, signers, progress)
+                if published is not None:
+                    _take_published(site, signers, published)
+                restored = _told(site, read_only=published is None)
+            if restored.read_only:
+                write_file(directory.restored_marker, b"this copy was restored\n")
+            sync_tree(data)
+            put_in_place(data / UNCHECKED, data / DATABASE)
+            return restored
 
 
-def _place_secrets(
-    backup: Path, directory: DataDirectory, master_secret: Path | None, *, has_secrets: bool
-) -> None:
-    source = master_secret or (backup / "master-secret" if has_secrets else None)
+def _secret(backup: Path, manifest: Manifest, given: Path | None) -> bytes:
+    source = given or (backup / MASTER_SECRET if MASTER_SECRET in manifest.files else None)
     if source is None:
         raise StoreRefused("this backup holds no secrets; give the master secret with --master-secret FILE")
-    write_secret(directory.path / "master-secret", read_secret(source))
-    if (backup / "root-key").exists():
-        write_secret(directory.root_key, read_secret(backup / "root-key"))
+    if not source.is_file():
+        raise StoreRefused(f"{source} is missing; give the master secret with --master-secret FILE")
+    secret = read_secret(source)
+    if len(secret) != MASTER_SECRET_BYTES:
+        raise StoreRefused(f"{source} does not hold the {MASTER_SECRET_BYTES} bytes of a master secret")
+    return secret
 
 
-def _verify(data: Path, progress: Progress) -> None:
-    with Site(data) as site:
-        findings = [
-            f"log {finding.log.name} ({finding.log.log_id}), event {finding.sequence}: {finding.found}"
-            for finding in site.findings(progress)
-        ]
-        findings += [f"log {each.log.name} ({each.log.log_id}): {each.found}" for each in site.mismatches()]
+@contextmanager
+def _claimed(data: Path) -> Iterator[DataDirectory]:
+    """An empty directory that no server serves; emptied again when the block fails."""
+    new = not data.exists()
+    if not new and (not data.is_dir() or any(data.iterdir())):
+        raise StoreRefused(f"{data} is not empty; name a new directory")
+    directory = DataDirectory(data)
+    try:
+        write_file(data / DATABASE, UNFINISHED)
+        yield directory
+    except BaseException:
+        _clear(data, remove=new)
+        raise
+
+
+def _clear(data: Path, *, remove: bool) -> None:
+    """Remove what was copied, the file that keeps servers away last."""
+    for path in sorted(data.iterdir(), key=lambda path: path.name == DATABASE):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    if remove:
+        with suppress(OSError):
+            data.rmdir()
+
+
+def _copy(backup: Path, manifest: Manifest, directory: DataDirectory, progress: Progress) -> None:
+    """Copy the files that the manifest names, and no others."""
+    sizes = _sizes(backup, manifest)
+    total, copied = sum(sizes.values()), 0
+
+    def tell(step: int) -> None:
+        nonlocal copied
+        copied += step
+        progress("copying", copied, total)
+
+    for name, digest in manifest.files.items():
+        if name == MASTER_SECRET:
+            continue
+        target = directory.path / (UNCHECKED if name == DATABASE else name)
+        if name == ROOT_KEY:
+            read_secret(backup / name)  # refused when others can read it
+        if copy_file(backup / name, target, tell) != digest:
+            raise StoreRefused(f"{name} in the backup was changed; use another backup")
+    make_folder(directory.objects)
+
+
+def _sizes(backup: Path, manifest: Manifest) -> Mapping[str, int]:
+    sizes = {}
+    for name in manifest.files:
+        path = backup / name
+        if not path.is_file() or path.is_symlink():
+            raise StoreRefused(f"{name} in the backup is missing; use another backup")
+        sizes[name] = path.stat().st_size
+    return sizes
+
+
+def _verify(site: Site, signers: Signers, progress: Progress) -> None:
+    damage = site.damage()
+    if damage is not None:
+        raise StoreRefused(f"the database in the backup is damaged ({damage}); use another backup")
+    findings = [
+        f"log {finding.log.name} ({finding.log.log_id}), event {finding.sequence}: {finding.found}"
+        for finding in site.findings(progress)
+    ]
+    findings += [
+        f"log {each.log.name} ({each.log.log_id}): {each.found}" for each in site.mismatches(signers)
+    ]
     if findings:
-        listed = "\n  ".join(findings[:FIRST_FINDINGS])
-        raise StoreRefused(f"the backup does not verify ({len(findings)} findings):\n  {listed}")
+        raise StoreRefused(f"the backup does not verify ({len(findings)} findings):\n{_listed(findings)}")
 
 
-def _take_published(published: Path, directory: DataDirectory) -> None:
-    """The original's checkpoints take the place of the backup's: they are the newer ones."""
+def _take_published(site: Site, signers: Signers, published: Path) -> None:
+    """Put the original's checkpoints in the place of the backup's, when the backup is no older than they."""
     if not (published / "proofs").is_dir():
         raise StoreRefused(f"{published} holds no published heads (no folder proofs in it)")
-    shutil.copytree(published / "proofs", directory.objects / "proofs", dirs_exist_ok=True)
-
-
-def _refuse_older(data: Path) -> None:
-    with Site(data) as site:
-        older = [f"log {each.log.name}: {each.found}" for each in site.mismatches()]
+    theirs = LocalObjects(published)
+    older = [f"log {info.name}: {found}" for info, found in site.mismatches(signers, theirs)]
+    known = {str(info.log_id) for info in site.logs()}
+    older += [
+        f"log {log_id}: it was published and is not in the backup"
+        for log_id in sorted({key.split("/")[1] for key in theirs.list("proofs/")} - known)
+    ]
     if older:
-        listed = "\n  ".join(older[:FIRST_FINDINGS])
-        raise StoreRefused(f"the backup is older than what was published, so it stays read-only:\n  {listed}")
+        raise StoreRefused(
+            "the backup is older than what was published, so nothing may be continued from it; without"
+            f" --published it gives a read-only copy:\n{_listed(older)}"
+        )
+    if not any(theirs.get(checkpoint_key(info)) for info in site.logs()):
+        raise StoreRefused(f"{published} holds no published head of {site.deployment}")
+    for info in site.logs():
+        ours, other = (load_published(objects, signers, info) for objects in (site.objects, theirs))
+        if ours is not None and (other is None or other.size < ours.size):
+            raise StoreRefused(
+                f"{published} is older than the backup (log {info.name}): give the original's own objects"
+            )
+        if other is not None:
+            site.objects.put(checkpoint_key(info), other.note)
+
+
+def _told(site: Site, *, read_only: bool) -> Restored:
+    logs = list(site.logs())
+    heads = site.reader.heads([info.key for info in logs])
+    return Restored(site.deployment, len(logs), sum(head.size for head in heads.values()), read_only)
+
+
+def _listed(findings: list[str]) -> str:
+    more = [f"and {len(findings) - FIRST_FINDINGS} more"] if len(findings) > FIRST_FINDINGS else []
+    return "\n".join(f"  {line}" for line in [*findings[:FIRST_FINDINGS], *more])

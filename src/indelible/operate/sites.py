@@ -1,10 +1,14 @@
 """A data directory opened for reading only, beside a server or without one."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import structlog
+
+from indelible import telemetry
 from indelible.log.gate import Gate, Mismatch
 from indelible.log.heads import Heads
 from indelible.log.prove import Prover
@@ -14,12 +18,16 @@ from indelible.log.recompute import Finding, recompute
 from indelible.log.signers import Signers
 from indelible.model.limits import DEFAULT_LIMITS
 from indelible.model.types import LogInfo
-from indelible.store.base import StoreRefused
+from indelible.service.bootstrap import FIRST_KEY, NAME, first_public_key
+from indelible.store.base import StoreError, StoreRefused
 from indelible.store.directory import DataDirectory
-from indelible.store.objects import LocalObjects
+from indelible.store.objects import LocalObjects, Objects
 from indelible.store.sqlite_read import SqliteReader
 
 PAGE = 256
+UNFINISHED = b"A restore into this directory was not finished. Delete the directory and restore again.\n"
+"""What the database file holds until a restore is done: a server refuses it, as it is no database."""
+
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""
 
@@ -27,21 +35,26 @@ Progress = Callable[[str, int, int], None]
 class Site:
     """Reads a store without taking its lock. Use as a context manager.
 
+    Args:
+        path: the data directory.
+        database: the file in it that holds the store.
+
     Raises:
-        StoreRefused: there is no store, or `secrets` are asked for and cannot be read.
+        StoreRefused: there is no store, a restore into it was not finished, or it cannot be read.
     """
 
-    def __init__(self, path: Path, *, secrets: bool = True) -> None:
-        if not (path / "indelible.db").is_file():
-            raise StoreRefused(f"{path} holds no store of Indelible")
+    def __init__(self, path: Path, database: str = "indelible.db") -> None:
+        file = path / database
+        _check_readable(file, path)
         self.directory = DataDirectory(path)
-        self.reader = SqliteReader(path / "indelible.db", connections=1)
-        name = self.reader.meta("deployment")
-        if name is None:
-            raise StoreRefused(f"{path} was never served")
-        self.deployment = name.decode()
+        self.database = file
+        self.reader = SqliteReader(file, connections=1)
+        try:
+            self.deployment = self._deployment()
+        except BaseException:
+            self.reader.close()
+            raise
         self.objects = LocalObjects(self.directory.objects)
-        self.signers = Signers(self.directory.master_secret(create=False)) if secrets else None
 
     def __enter__(self) -> Self:
         return self
@@ -51,6 +64,26 @@ class Site:
     ) -> None:
         self.reader.close()
 
+    def _deployment(self) -> str:
+        try:
+            name = self.reader.meta(NAME)
+        except StoreError as error:
+            raise StoreRefused(f"{self.database} is damaged or no database: {error}") from error
+        if name is None:
+            raise StoreRefused(f"{self.directory.path} was never served")
+        return name.decode()
+
+    def master_secret(self) -> bytes:
+        """The master secret, when it is the one that this store was made with.
+
+        Raises:
+            StoreRefused: it is missing, others can read it, or it is another.
+        """
+        secret = self.directory.master_secret(create=False)
+        if self.reader.meta(FIRST_KEY) != first_public_key(Signers(secret)):
+            raise StoreRefused("the master secret is not the one that this store was made with")
+        return secret
+
     def logs(self) -> Iterator[LogInfo]:
         """All logs of all workspaces."""
         after = "0"
@@ -58,14 +91,27 @@ class Site:
             yield from page
             after = str(page[-1].key)
 
-    def mismatches(self) -> Iterator[Mismatch]:
-        """Logs whose right edge or published head does not fit what is stored."""
-        if self.signers is None:
-            raise StoreRefused("the master secret is needed to check published heads")
+    def damage(self) -> str | None:
+        """What is wrong with the structure of the database, None when it is intact."""
+        try:
+            with self.reader.connection() as connection:
+                found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
+        except StoreError as error:
+            return str(error)
+        return None if found == ["ok"] else "; ".join(found)
+
+    def mismatches(self, signers: Signers, published: Objects | None = None) -> Iterator[Mismatch]:
+        """Logs whose right edge or published head does not fit what is stored.
+
+        Heads are looked for in `published`, or in the directory's own objects.
+        """
+        if not structlog.is_configured():  # or what is refused would be told on standard output
+            telemetry.configure_logging(json=False)
         events = EventReader(self.reader)
         prover, heads = Prover(self.reader, events), Heads(self.reader)
-        publisher = Publisher(self.reader, self.objects, heads, self.signers, DEFAULT_LIMITS)
-        gate = Gate(self.reader, self.objects, self.signers, prover, publisher)
+        objects = published or self.objects
+        publisher = Publisher(self.reader, objects, heads, signers, DEFAULT_LIMITS)
+        gate = Gate(self.reader, objects, signers, prover, publisher)
         for info in self.logs():
             mismatch = gate.check(info)
             if mismatch is not None:
@@ -77,9 +123,29 @@ class Site:
         heads = self.reader.heads([info.key for info in logs])
         total, before = sum(head.size for head in heads.values()), 0
         for info in logs:
+            reached = 0
 
             def tell(done: int, before: int = before) -> None:
+                nonlocal reached
+                reached = done
                 progress("events", before + done, total)
 
-            yield from recompute(self.reader, info, heads[info.key], tell)
-            before += heads[info.key].size
+            head = heads.get(info.key)
+            if head is None:
+                yield Finding(info, 0, "it has no stored head")
+                continue
+            try:
+                yield from recompute(self.reader, info, head, tell)
+            except (StoreError, ValueError) as error:
+                yield Finding(info, reached + 1, f"stored rows are damaged: {error}")
+            before += head.size
+
+
+def _check_readable(file: Path, path: Path) -> None:
+    if not file.is_file():
+        raise StoreRefused(f"{path} holds no store of Indelible")
+    if not os.access(file, os.R_OK):
+        raise StoreRefused(f"{file} cannot be read; run this as the user of the server")
+    with file.open("rb") as opened:
+        if opened.read(len(UNFINISHED)) == UNFINISHED:
+            raise StoreRefused(f"a restore into {path} was not finished; delete it and restore again")
