@@ -13,7 +13,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
@@ -23,12 +23,12 @@ import structlog
 from indelible import telemetry
 from indelible.log.group import Changes, Group, GroupCommit, Outcomes, Settled
 from indelible.log.idempotency import KeyIndex
-from indelible.log.pending import Append, Change, Pending, Ticket
+from indelible.log.pending import Append, AuditEvent, Change, Pending, Ticket
 from indelible.log.timekeeper import Timekeeper
 from indelible.model.clock import Randomness
 from indelible.model.errors import Problem
 from indelible.model.limits import Limits
-from indelible.store.base import HeadRow, Store, StoreBroken, StoreError, StoreFull
+from indelible.store.base import HeadRow, Store, StoreBroken, StoreError, StoreFull, Transaction
 
 Future = asyncio.Future[Any]
 
@@ -118,7 +118,11 @@ class Committer:
 
     def lay_after(self, log: int) -> Future:
         """The head after which chunks of `log` may be laid, and the time (µs), for one call at a time."""
-        return self.change(Change(lambda transaction, now: ((self._groups.lay(transaction, log), now), ())))
+
+        def apply(transaction: Transaction, now: int) -> tuple[tuple[HeadRow, int], Sequence[AuditEvent]]:
+            return (self._groups.lay(transaction, log), now), ()
+
+        return self.change(Change(apply, decides=False))
 
     def change(self, change: Change) -> Future:
         """Queue a change of state; the future's result is what its `apply` returned first."""
@@ -203,7 +207,7 @@ class Committer:
     def _cycle(self) -> bool:
         """Commit one group; False when the store is broken and the thread must end."""
         group = self._pending.take()
-        changes, self._changes = self._changes, deque()
+        changes = self._take_changes()
         started = time.perf_counter()
         try:
             settled = self._groups.commit(group, changes)
@@ -225,6 +229,15 @@ class Committer:
         telemetry.commit_seconds.observe(time.perf_counter() - started)
         self._post(settled)
         return self._maintain()
+
+    def _take_changes(self) -> deque[tuple[Change, Ticket]]:
+        """The changes that wait, up to the second one that decides by what is committed."""
+        taken: deque[tuple[Change, Ticket]] = deque()
+        decided = False
+        while self._changes and not (decided and self._changes[0][0].decides):
+            decided = decided or self._changes[0][0].decides
+            taken.append(self._changes.popleft())
+        return taken
 
     def _maintain(self) -> bool:
         try:

@@ -142,4 +142,4 @@ def _laying(log: int, chunks: Sequence[ChunkRow]) -> Change:
             transaction.put_chunk(log, chunk)
         return None, ()
 
-    return Change(apply)
+    return Change(apply, decides=False)

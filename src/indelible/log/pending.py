@@ -50,9 +50,13 @@ class Change(NamedTuple):
 
     `apply` gets the transaction and the time (µs) and returns its result and the events to log. It may
     raise: then nothing of it is stored, and the exception is the outcome.
+
+    A change decides by what a reader shows, and readers show what is committed: so no two that decide share
+    a transaction. One that looks at nothing says `decides=False`.
     """
 
     apply: Callable[[Transaction, int], tuple[Any, Sequence[AuditEvent]]]
+    decides: bool = True
 
 
 class Ticket(NamedTuple):

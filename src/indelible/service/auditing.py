@@ -47,17 +47,21 @@ class Auditing:
         def apply(_transaction: Transaction, _now: int) -> tuple[Any, Sequence[AuditEvent]]:
             return None, (event,)
 
-        await self._core.committer.change(Change(apply))
+        await self._core.committer.change(Change(apply, decides=False))
 
     async def exported(
         self, caller: Caller, info: LogInfo, span: Span, from_: str | None, to: str | None
     ) -> None:
         """Events are about to leave as a stream."""
+        if self._core.gate.read_only is not None:
+            return  # a restored copy can be read, and its own log is not continued
         facts = {"first_sequence": span.first, "last_sequence": span.last, "from": from_, "to": to}
         await self.write(caller.workspace, caller.writer, "events.exported", _log_subject(info), facts)
 
     async def read(self, caller: Caller, info: LogInfo, after: int | None) -> None:
         """An auditor reads a page of events."""
+        if self._core.gate.read_only is not None:
+            return
         facts = {"after_sequence": after}
         await self.write(caller.workspace, caller.writer, "events.read", _log_subject(info), facts)
 
@@ -65,6 +69,8 @@ class Auditing:
         self, caller: Caller, info: LogInfo, view: str, query: Sequence[tuple[str, str]]
     ) -> None:
         """An auditor asked a view."""
+        if self._core.gate.read_only is not None:
+            return
         facts = {"view": view, "query": [list(pair) for pair in query]}
         await self.write(caller.workspace, caller.writer, "view.queried", _log_subject(info), facts)
 

@@ -215,15 +215,15 @@ class Deployments:
             Problem: `not_found`, `forbidden`.
         """
         info = self._access.log(caller, log, "deploy")
-        versions = self.versions(caller, info, name)
 
-        def apply(transaction: Transaction, _now: int) -> tuple[None, Sequence[AuditEvent]]:
+        def apply(transaction: Transaction, _now: int) -> tuple[list[ViewRow], Sequence[AuditEvent]]:
+            versions = self.versions(caller, info, name)
             for row in versions:
                 transaction.set_view_state(row.view_id, row.version, "retired")
             facts: dict[str, object] = {"log": str(info.log_id), "version": versions[-1].version}
-            return None, [self._audit(info, versions[-1], "view.deleted", caller.writer, facts)]
+            return versions, [self._audit(info, versions[-1], "view.deleted", caller.writer, facts)]
 
-        await self._core.committer.change(Change(apply))
+        versions: list[ViewRow] = await self._core.committer.change(Change(apply))
         for row in versions:
             self._residence.remove(str(uuid.UUID(bytes=row.view_id)), row.version, forget_snapshots=True)
 

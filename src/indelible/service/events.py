@@ -58,12 +58,13 @@ class Events:
         ask = self._ask(caller, log, after_sequence, from_, to, order)
         count = min(limit or self._limits.events_page_events, self._limits.events_page_events)
         await self._note(caller, ask)
+        # The head from before the read: what is committed while it reads must not be waited past.
+        size = max(ask.after or 0, self._heads.get(ask.info.key).size)
         page = await asyncio.to_thread(self._read, ask, count)
         if page.events or wait_seconds <= 0 or ask.reverse:
             return page
         seconds = min(wait_seconds, float(self._limits.long_poll_seconds))
         with self._access.rates.long_poll(caller.key_id):
-            size = ask.after if ask.after is not None else self._heads.get(ask.info.key).size
             await self._wakeups.wait_beyond(ask.info.key, size, seconds)
         return await asyncio.to_thread(self._read, ask, count)
 

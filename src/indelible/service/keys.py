@@ -55,6 +55,7 @@ class Keys:
         target = self._workspace(caller, workspace)
         granted = _scopes(scopes, preset)
         self._check_grant(caller, granted, views)
+        until = self._until(caller, _instant("expires", expires))
         secret = secrets.make(self._core.randomness)
         row = KeyRow(
             key_id=str(secret.key_id),
@@ -65,7 +66,7 @@ class Keys:
             logs=self._logs(caller, target, logs),
             views=_views(caller, views),
             not_before=_instant("not_before", not_before),
-            expires=_instant("expires", expires),
+            expires=until,
             created=0,
             revoked=None,
             preset=preset,
@@ -120,9 +121,8 @@ class Keys:
         if name is None:
             return caller.workspace
         for row in self._core.reader.workspaces():
-            if name in (row.name, str(parse_uuid(name) or "")) and (
-                caller.is_root or row.key == caller.workspace
-            ):
+            named = name == row.name or parse_uuid(name) == uuid.UUID(bytes=row.workspace_id)
+            if named and (caller.is_root or row.key == caller.workspace):
                 return row.key
         raise Problem("not_found", "there is no such workspace, or the key may not see it")
 
@@ -132,6 +132,16 @@ class Keys:
             raise Problem("forbidden", f"your key does not hold {', '.join(beyond)}, so it cannot grant it")
         if caller.views is not None and (views is None or not caller.views.issuperset(views)):
             raise Problem("forbidden", "your key is restricted to views; grant no others")
+
+    def _until(self, caller: Caller, expires: int | None) -> int | None:
+        """When a new key expires: not after its maker's, or a key that ends could make itself endless."""
+        maker = None if caller.is_root else self._core.reader.key(caller.key_id)
+        latest = None if maker is None else maker.expires
+        if latest is None or (expires is not None and expires <= latest):
+            return expires
+        if expires is not None:
+            raise Problem("forbidden", f"your key expires at {format_micros(latest)}; grant no longer time")
+        return latest
 
     def _logs(self, caller: Caller, workspace: int, logs: Sequence[str] | None) -> tuple[str, ...] | None:
         """Restrictions are stored as log ids, so that a name made later grants nothing."""

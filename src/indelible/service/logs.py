@@ -91,11 +91,7 @@ class Logs:
         if audit is None:
             raise LookupError(f"workspace {caller.workspace} has no {AUDIT_LOG}")
         info = self._maker.new(caller.workspace, name, now)
-        try:
-            key = transaction.add_log(info, EMPTY_HEAD)
-        except KeyError:  # by a change before this one in the same transaction
-            raise Problem("name_taken", "a log has this name") from None
-        info = info._replace(key=key)
+        info = info._replace(key=transaction.add_log(info, EMPTY_HEAD))
         return info, self._maker.audits(info, audit.key, caller.writer)
 
     async def get(self, caller: Caller, log: str) -> LogState:

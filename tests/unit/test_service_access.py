@@ -1,0 +1,532 @@
+"""Keys, scopes and workspaces: who may do what, and what nobody may find out."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from tests.harness.faults import failing_disk
+from tests.harness.services import Bench, bench
+
+from indelible.model.errors import Problem
+from indelible.model.instants import format_micros
+from indelible.service.framing import Framing
+from indelible.service.types import Builtin, Caller
+
+Call = Callable[[Caller, str], Awaitable[Any]]
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a test's coroutine."""
+    asyncio.run(work)
+
+
+async def refusal(call: Awaitable[Any]) -> Problem:
+    """The problem that a call is refused with."""
+    with pytest.raises(Problem) as caught:
+        await call
+    return caught.value
+
+
+def later(seconds: float) -> str:
+    """An instant from now on."""
+    return format_micros(int((time.time() + seconds) * 1e6))
+
+
+def all_calls(b: Bench) -> dict[str, Call]:
+    """Every call that names a log."""
+    s = b.services
+    return {
+        "get": s.logs.get,
+        "append": lambda c, log: s.appends.append(c, log, b"x"),
+        "append_batch": lambda c, log: s.appends.append_batch(c, log, b"[1]", Framing("array")),
+        "page": s.events.page,
+        "wait": lambda c, log: s.events.page(c, log, wait_seconds=0.01),
+        "stream": s.events.stream,
+        "event": lambda c, log: s.events.get(c, log, 1),
+        "checkpoint": s.proofs.checkpoint,
+        "tile": lambda c, log: s.proofs.tile(c, log, "tile/0/000.p/1"),
+        "keys": s.proofs.keys,
+        "inclusion": lambda c, log: s.proofs.inclusion(c, log, sequence=1),
+        "consistency": lambda c, log: s.proofs.consistency(c, log, from_size=0),
+        "deploy": lambda c, log: s.views.deploy(c, log, "v", Builtin("compliance-report", "{}")),
+        "views": s.views.list,
+        "view": lambda c, log: s.views.get(c, log, "v"),
+        "delete": lambda c, log: s.views.delete(c, log, "v"),
+        "query": lambda c, log: s.views.query(c, log, "v", params=[], body=b"", accept=None),
+    }
+
+
+# ---------------------------------------------------------------------- isolation
+
+
+def test_anothers_log_does_not_exist_by_id_or_name_for_any_call(tmp_path: Path) -> None:
+    """The same words and facts as for a log that never was, and nothing written; also for root."""
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            alice, bob = await b.workspace("alice"), await b.workspace("bob")
+            info = (await b.services.logs.create(alice, "secret-project")).info
+            await b.services.appends.append(alice, "secret-project", b"x")
+            nothing = str(uuid.uuid4())
+            for name, call in all_calls(b).items():
+                for other in (bob, b.root):
+                    told = await refusal(call(other, nothing))
+                    for reference in (str(info.log_id), "secret-project"):
+                        found = await refusal(call(other, reference))
+                        assert (found.code.name, found.detail, found.facts) == (
+                            told.code.name,
+                            told.detail,
+                            told.facts,
+                        ), name
+                        assert found.code.name == "not_found"
+            assert b.core.heads.get(info.key).size == 1
+
+    run(work())
+
+
+def test_names_and_audit_logs_are_a_workspaces_own(tmp_path: Path) -> None:
+    """Two workspaces use one name without hearing of each other; each lists and reads its own alone."""
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            alice, bob = await b.workspace("alice"), await b.workspace("bob")
+            for who, payload in ((alice, b"of alice"), (bob, b"of bob")):
+                await b.services.logs.create(who, "log")
+                await b.services.appends.append(who, "log", payload)
+            page = await b.services.events.page(bob, "log")
+            assert [event.payload for event in page.events] == [b"of bob"]
+            listed, _ = await b.services.logs.list(bob, after=None, limit=10)
+            assert [state.info.name for state in listed] == ["_audit", "log"]
+            assert "alice" not in str(await b.audit(bob))
+            assert {key.workspace for key in await b.services.keys.list(bob)} == {"bob"}
+
+    run(work())
+
+
+def test_nobody_writes_to_audit(tmp_path: Path) -> None:
+    """Not its workspace's first key, not root."""
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            alice = await b.workspace("alice")
+            for who in (alice, b.root):
+                assert (
+                    await refusal(b.services.appends.append(who, "_audit", b"x"))
+                ).code.name == "system_log"
+                batch = b.services.appends.append_batch(who, "_audit", b"[1]", Framing("array"))
+                assert (await refusal(batch)).code.name == "system_log"
+            assert (await refusal(b.services.logs.create(alice, "_mine"))).code.name == "invalid_name"
+
+    run(work())
+
+
+# ---------------------------------------------------------------------- scopes and restrictions
+
+NEEDS = {
+    "append": "append",
+    "append_batch": "append",
+    "page": "read",
+    "wait": "read",
+    "stream": "read",
+    "event": "read",
+    "checkpoint": "read",
+    "tile": "read",
+    "keys": "read",
+    "inclusion": "read",
+    "consistency": "read",
+    "deploy": "deploy",
+    "delete": "deploy",
+    "query": "query",
+}
+
+
+def test_every_call_needs_its_scope(tmp_path: Path) -> None:
+    """With all scopes but that one it is refused, and the refusal names the scope."""
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            await b.services.logs.create(b.root, "log")
+            await b.services.appends.append(b.root, "log", b"x")
+            for name, scope in NEEDS.items():
+                others = [s for s in ("append", "read", "query", "deploy", "admin") if s != scope]
+                caller = await b.key(b.root, scopes=others)
+                found = await refusal(all_calls(b)[name](caller, "log"))
+                assert (found.code.name, found.facts) == ("forbidden", {"scope": scope}), name
+
+    run(work())
+
+
+def test_management_needs_admin(tmp_path: Path) -> None:
+    """Making logs, keys and workspaces, and revoking, is refused without it."""
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            caller = await b.key(b.root, scopes=["append", "read", "query", "deploy"])
+            admin = await b.key(b.root, scopes=["admin"])
+            s = b.services
+            for call in (
+                s.logs.create(caller, "a"),
+                s.keys.create(caller, scopes=["read"]),
+                s.keys.list(caller),
+                s.keys.revoke(caller, admin.key_id),
+                s.workspaces.create(caller, "w"),
+                s.workspaces.list(caller),
+                s.workspaces.create(admin, "w"),
+                s.workspaces.list(admin),
+            ):
+                assert (await refusal(call)).code.name == "forbidden"
+
+    run(work())
+
+
+def test_a_key_restricted_to_a_log_sees_no_other(tmp_path: Path) -> None:
+    """Other logs of its workspace do not exist for it, `_audit` included, nor in the list."""
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            for name in ("a", "b"):
+                await b.services.logs.create(b.root, name)
+                await b.services.appends.append(b.root, name, b"x")
+            caller = await b.key(b.root, scopes=["append", "read", "query", "deploy"], logs=["a"])
+            await b.services.appends.append(caller, "a", b"y")
+            nothing = str(uuid.uuid4())
+            other = str((await b.services.logs.get(b.root, "b")).info.log_id)
+            for name, call in all_calls(b).items():
+                told = await refusal(call(caller, nothing))
+                for reference in ("b", other, "_audit"):
+                    found = await refusal(call(caller, reference))
+                    assert (found.code.name, found.detail) == (told.code.name, told.detail), name
+            listed, _ = await b.services.logs.list(caller, after=None, limit=10)
+            assert [state.info.name for state in listed] == ["a"]
+
+    run(work())
+
+
+# ---------------------------------------------------------------------- escalation
+
+
+def test_a_key_grants_no_more_than_it_holds(tmp_path: Path) -> None:
+    """Scopes, logs, views and time: each way to make a stronger key is refused."""
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            keys = b.services.keys
+            for name in ("a", "b"):
+                await b.services.logs.create(b.root, name)
+            admin = await b.key(b.root, scopes=["admin", "read"])
+            for scopes in (["append"], ["read", "deploy"], ["query"]):
+                assert (await refusal(keys.create(admin, scopes=scopes))).code.name == "forbidden"
+            assert (await refusal(keys.create(admin, preset="auditor"))).code.name == "forbidden"
+            by_log = await b.key(b.root, scopes=["admin", "read"], logs=["a"])
+            assert (await refusal(keys.create(by_log, scopes=["read"]))).code.name == "forbidden"
+            assert (await refusal(keys.create(by_log, scopes=["read"], logs=["b"]))).code.name == "not_found"
+            assert (await refusal(b.services.logs.create(by_log, "c"))).code.name == "forbidden"
+            assert (await refusal(keys.revoke(by_log, admin.key_id))).code.name == "forbidden"
+            assert (await b.key(by_log, scopes=["read"], logs=["a"])).logs == by_log.logs
+            by_view = await b.key(b.root, scopes=["admin", "query"], views=["v"])
+            assert (await refusal(keys.create(by_view, scopes=["query"]))).code.name == "forbidden"
+            assert (
+                await refusal(keys.create(by_view, scopes=["query"], views=["w"]))
+            ).code.name == "forbidden"
+
+    run(work())
+
+
+def test_a_key_that_ends_makes_none_that_outlives_it(tmp_path: Path) -> None:
+    """Else an hour's admin key would be one for ever."""
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            keys = b.services.keys
+            ends = later(3_600)
+            admin = await b.key(b.root, scopes=["admin", "read"], expires=ends)
+            inherited, _ = await keys.create(admin, scopes=["read"])
+            assert inherited.expires is not None
+            assert format_micros(inherited.expires) == ends
+            shorter, _ = await keys.create(admin, scopes=["read"], expires=later(60))
+            assert shorter.expires is not None
+            assert shorter.expires < inherited.expires
+            found = await refusal(keys.create(admin, scopes=["read"], expires=later(7_200)))
+            assert found.code.name == "forbidden"
+
+    run(work())
+
+
+def test_a_workspace_named_by_its_id_is_that_one(tmp_path: Path) -> None:
+    """Root makes a key for the workspace it names, never for another; others cannot name foreign ones."""
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            keys = b.services.keys
+            alice, bob = await b.workspace("alice"), await b.workspace("bob")
+            ids = {row.name: str(row.workspace_id) for row in await b.services.workspaces.list(b.root)}
+            for reference in ("bob", ids["bob"]):
+                made, secret = await keys.create(b.root, scopes=["read"], workspace=reference)
+                assert made.workspace == "bob"
+                assert b.login(secret).workspace == bob.workspace
+            mine, _ = await keys.create(alice, scopes=["read"], workspace=ids["alice"])
+            assert mine.workspace == "alice"
+            for foreign in ("bob", ids["bob"], ids["default"], str(uuid.uuid4()), "none"):
+                found = await refusal(keys.create(alice, scopes=["read"], workspace=foreign))
+                assert found.code.name == "not_found"
+            for unknown in (str(uuid.uuid4()), "none"):
+                found = await refusal(keys.create(b.root, scopes=["read"], workspace=unknown))
+                assert found.code.name == "not_found"
+
+    run(work())
+
+
+# ---------------------------------------------------------------------- life of a key
+
+
+def test_revocation_holds_from_the_next_request_on(tmp_path: Path) -> None:
+    """By whatever cache the key was served before; and a second revocation changes nothing."""
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            info, secret = await b.services.keys.create(b.root, scopes=["read"])
+            for _ in range(3):
+                b.login(secret)
+            first = await b.services.keys.revoke(b.root, info.key_id)
+            with pytest.raises(Problem, match="revoked or not valid"):
+                b.login(secret)
+            again = await b.services.keys.revoke(b.root, info.key_id)
+            assert again.revoked == first.revoked
+            kinds = [event["type"] for event in await b.audit(b.root)]
+            assert kinds.count("key.revoked") == 1
+            bob = await b.workspace("bob")
+            assert (await refusal(b.services.keys.revoke(bob, info.key_id))).code.name == "not_found"
+
+    run(work())
+
+
+def test_a_key_is_valid_in_its_time_only(tmp_path: Path) -> None:
+    """Before `not_before` and from `expires` on it is unknown."""
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            for wanted in ({"not_before": later(60)}, {"expires": later(-1)}):
+                _, secret = await b.services.keys.create(b.root, scopes=["read"], **wanted)
+                with pytest.raises(Problem, match="not valid now"):
+                    b.login(secret)
+            _, secret = await b.services.keys.create(
+                b.root, scopes=["read"], not_before=later(-60), expires=later(60)
+            )
+            b.login(secret)
+
+    run(work())
+
+
+def test_wrong_secrets_are_refused_in_the_same_words(tmp_path: Path) -> None:
+    """Unknown, changed, cut, of another key, empty: nobody learns which."""
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            _, one = await b.services.keys.create(b.root, scopes=["read"])
+            _, two = await b.services.keys.create(b.root, scopes=["read"])
+            parts, others = one.split("_"), two.split("_")
+            mixed = "_".join([*parts[:2], others[2], others[3]])
+            wrong = [one[:-1], one + "0", one.upper(), mixed, "x", "ind_" * 40, "é" * 50, "ind_root_1"]
+            texts = set()
+            for secret in wrong:
+                with pytest.raises(Problem) as caught:
+                    b.login(secret)
+                texts.add((caught.value.code.name, caught.value.detail))
+            assert texts == {("unauthenticated", "the key is unknown, revoked or not valid now")}
+            for header in (None, "", "Basic abc", one):
+                with pytest.raises(Problem) as caught:
+                    b.services.access.authenticate(header)
+                assert caught.value.code.name == "unauthenticated"
+
+    run(work())
+
+
+def test_no_secret_is_stored(tmp_path: Path) -> None:
+    """Neither whole nor its random part stands in any file of the directory."""
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            _, secret = await b.services.keys.create(b.root, scopes=["read"], label="x")
+            _, _, first = await b.services.workspaces.create(b.root, "w")
+            secrets.extend((secret, first))
+
+    secrets: list[str] = []
+    run(work())
+    contents = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    for text in secrets:
+        middle = text.split("_")[2]
+        assert not any(middle.encode() in content or bytes.fromhex(middle) in content for content in contents)
+
+
+# ---------------------------------------------------------------------- _audit
+
+
+def test_audit_tells_what_happened_from_the_first_moment(tmp_path: Path) -> None:
+    """Workspace, logs, signing keys, keys and what they may do, exports, an auditor's reads, refusals."""
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            alice = await b.workspace("alice")
+            info = (await b.services.logs.create(alice, "log")).info
+            await b.services.appends.append(alice, "log", b"x")
+            auditor = await b.key(alice, label="Mx Example", preset="auditor", logs=["log"])
+            await b.services.events.page(auditor, "log")
+            async for _ in await b.services.events.stream(alice, "log"):
+                pass
+            await refusal(b.services.appends.append(auditor, "log", b"no"))
+            await asyncio.gather(*b.server._tasks)
+            await b.services.keys.revoke(alice, auditor.key_id)
+            told = await b.audit(alice)
+            kinds = [event["type"] for event in told]
+            assert kinds == [
+                "workspace.created",
+                "log.created",
+                "signing_key.declared",
+                "key.created",
+                "log.created",
+                "signing_key.declared",
+                "key.created",
+                "events.read",
+                "events.exported",
+                "request.refused",
+                "key.revoked",
+            ]
+            created = told[4]
+            assert created["resource"] == {"type": "log", "id": str(info.log_id), "name": "log"}
+            assert created["origin"] == info.origin == f"x.example/logs/{info.log_id}"
+            assert created["actor"]["id"] == alice.key_id
+            assert told[5]["verifier_key"].startswith(info.origin + "+")
+            key = told[6]
+            assert key["resource"] == {"type": "key", "id": auditor.key_id, "name": "Mx Example"}
+            assert (key["scopes"], key["logs"], key["preset"]) == (
+                ["read", "query"] if key["scopes"][0] == "read" else ["query", "read"],
+                [str(info.log_id)],
+                "auditor",
+            )
+            assert told[9]["code"] == "forbidden"
+            assert told[0]["actor"]["id"] == "00000000-0000-0000-0000-000000000001"
+
+    run(work())
+
+
+def test_nothing_changes_without_its_audit_event(tmp_path: Path) -> None:
+    """When the commit fails, neither the log, the key, the workspace nor a word of them is there."""
+
+    async def work() -> None:
+        with failing_disk() as disk:
+            async with bench(tmp_path) as b:
+                before = await b.audit(b.root)
+                counts = b.core.reader.counts(b.root.workspace)
+                disk.fail("write", "-wal", apsw.SQLITE_FULL)
+                for call in (
+                    b.services.logs.create(b.root, "a"),
+                    b.services.keys.create(b.root, scopes=["read"]),
+                    b.services.workspaces.create(b.root, "w"),
+                ):
+                    assert (await refusal(call)).code.name == "disk_full"
+                disk.heal()
+                assert await b.audit(b.root) == before
+                assert b.core.reader.counts(b.root.workspace) == counts
+                assert len(b.core.reader.workspaces()) == 1
+                await b.services.logs.create(b.root, "a")
+                assert len(await b.audit(b.root)) == len(before) + 2
+
+    run(work())
+
+
+# ---------------------------------------------------------------------- limits and races
+
+
+def test_one_name_asked_for_at_once_is_made_once(tmp_path: Path) -> None:
+    """The others hear whose it is: 409 with the log's id, also within one commit."""
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            calls = [b.services.logs.create(b.root, "log") for _ in range(8)]
+            results = await asyncio.gather(*calls, return_exceptions=True)
+            made = [result for result in results if not isinstance(result, BaseException)]
+            assert len(made) == 1
+            for result in results:
+                if isinstance(result, Problem):
+                    assert result.code.name == "name_taken"
+                    assert result.facts == {"log_id": str(made[0].info.log_id)}
+
+    run(work())
+
+
+def test_counts_hold_however_many_ask_at_once(tmp_path: Path) -> None:
+    """A limit of logs and keys is not passed by asking in one commit."""
+
+    async def work() -> None:
+        async with bench(tmp_path, logs_per_workspace=4, keys_per_workspace=3, workspaces=3) as b:
+            s = b.services
+            logs = [s.logs.create(b.root, f"log{i}") for i in range(10)]
+            keys = [s.keys.create(b.root, scopes=["read"]) for _ in range(10)]
+            spaces = [s.workspaces.create(b.root, f"w{i}") for i in range(10)]
+            results: list[Any] = await asyncio.gather(*logs, *keys, *spaces, return_exceptions=True)
+            bad = [r.code.name for r in results if isinstance(r, Problem)]
+            assert set(bad) == {"limit_reached"}
+            assert b.core.reader.counts(b.root.workspace) == (4, 3)
+            assert len(b.core.reader.workspaces()) == 3
+
+    run(work())
+
+
+def test_a_long_poll_never_sleeps_past_an_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event that is committed while the empty page is read is answered at once, not after the wait."""
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            await b.services.logs.create(b.root, "log")
+            real = b.services.events._read
+            loop = asyncio.get_running_loop()
+
+            def slow(*args: Any) -> Any:
+                page = real(*args)
+                if not page.events:
+                    append = b.services.appends.append(b.root, "log", b"x")
+                    asyncio.run_coroutine_threadsafe(append, loop).result(20)
+                return page
+
+            monkeypatch.setattr(b.services.events, "_read", slow)
+            page = await asyncio.wait_for(b.services.events.page(b.root, "log", wait_seconds=50), 10)
+            assert [event.payload for event in page.events] == [b"x"]
+
+    run(work())
+
+
+def test_a_restored_copy_is_read_and_neither_written_nor_signed(tmp_path: Path) -> None:
+    """Reading and exporting go on; appends, changes and new checkpoints do not."""
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            s = b.services
+            await s.logs.create(b.root, "log")
+            await s.appends.append(b.root, "log", b"x")
+            published = await s.proofs.checkpoint(b.root, "log")
+            await s.appends.append(b.root, "log", b"y")
+            await s.logs.create(b.root, "unpublished")
+        (tmp_path / "restored").touch()
+        async with bench(tmp_path) as b:
+            s = b.services
+            before = await b.audit(b.root)
+            for call in (
+                s.appends.append(b.root, "log", b"z"),
+                s.logs.create(b.root, "new"),
+                s.keys.create(b.root, scopes=["read"]),
+                s.workspaces.create(b.root, "w"),
+                s.proofs.checkpoint(b.root, "unpublished"),
+                s.proofs.inclusion(b.root, "log", sequence=2),
+            ):
+                assert (await refusal(call)).code.name == "read_only"
+            assert await s.proofs.checkpoint(b.root, "log") == published
+            events = [event async for page in await s.events.stream(b.root, "log") for event in page]
+            assert [event.payload for event in events] == [b"x", b"y"]
+            assert await b.audit(b.root) == before
+
+    run(work())
