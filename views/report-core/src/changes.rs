@@ -111,7 +111,8 @@ fn before_after(piece: Piece) -> Result<Values, Why> {
 /// and says so.
 fn value(piece: Piece) -> Cow<str> {
     if piece.len() > TEXT_BYTES || (piece.len() > VALUE_DEPTH && depth(piece) > VALUE_DEPTH) {
-        let end = (0..=CUT_BYTES.min(piece.len())).rev().find(|end| piece.is_char_boundary(*end)).unwrap_or(0);
+        let end =
+            (0..=CUT_BYTES.min(piece.len())).rev().find(|end| piece.is_char_boundary(*end)).unwrap_or(0);
         return Cow::Owned(format!("{CUT_MARK}{}{CUT_MARK}{}", piece.len(), &piece[..end]));
     }
     if piece.as_bytes().contains(&b'\\') {

@@ -14,7 +14,8 @@ const FIRST_MILLIS: i64 = 100_000_000_000;
 fn days_from_date(year: i64, month: i64, day: i64) -> i64 {
     let year_from_march = if month > 2 { year } else { year - 1 };
     let month_from_march = (month + 9) % 12;
-    let leap_days = year_from_march.div_euclid(4) - year_from_march.div_euclid(100) + year_from_march.div_euclid(400);
+    let leap_days =
+        year_from_march.div_euclid(4) - year_from_march.div_euclid(100) + year_from_march.div_euclid(400);
     365 * year_from_march + leap_days + (153 * month_from_march + 2) / 5 + day - 719_469
 }
 
@@ -75,9 +76,11 @@ pub fn parse(text: &str) -> Option<i64> {
     let day = number(bytes, 8, 2, 1, days_in_month(year, month))?;
     let (hour, minute) = (number(bytes, 11, 2, 0, 23)?, number(bytes, 14, 2, 0, 59)?);
     let second = number(bytes, 17, 2, 0, 59)?;
-    let marks = [bytes[4], bytes[7], bytes[13], bytes[16]] == *b"--::" && matches!(bytes[10], b'T' | b't' | b' ');
+    let marks =
+        [bytes[4], bytes[7], bytes[13], bytes[16]] == *b"--::" && matches!(bytes[10], b'T' | b't' | b' ');
     let (fraction, rest) = fraction(&bytes[19..])?;
-    let seconds = days_from_date(year, month, day) * DAY_SECONDS + hour * 3600 + minute * 60 + second - offset(rest)?;
+    let seconds =
+        days_from_date(year, month, day) * DAY_SECONDS + hour * 3600 + minute * 60 + second - offset(rest)?;
     let micros = seconds * SECOND + fraction;
     (marks && (FIRST..=LAST).contains(&micros)).then_some(micros)
 }
@@ -99,7 +102,8 @@ fn fraction(bytes: &[u8]) -> Option<(i64, &[u8])> {
 /// Reads a JSON number as milliseconds since 1970, as OCSF and most programs write them. A number that could
 /// be seconds is not read: a wrong date would be worse than none.
 pub fn from_millis(number: &str) -> Option<i64> {
-    let millis = number.parse::<i64>().ok().or_else(|| number.parse::<f64>().ok().map(|millis| millis as i64))?;
+    let millis =
+        number.parse::<i64>().ok().or_else(|| number.parse::<f64>().ok().map(|millis| millis as i64))?;
     (FIRST_MILLIS..=LAST / 1_000).contains(&millis).then(|| millis * 1_000)
 }
 
@@ -125,7 +129,7 @@ mod tests {
     #[test]
     fn every_day_of_four_centuries_has_its_own_date() {
         let mut expected = days_from_date(1800, 1, 1);
-        for days in expected..expected + 146_097 {
+        for days in days_from_date(1800, 1, 1)..days_from_date(2200, 1, 1) {
             let (year, month, day) = date_from_days(days);
             assert_eq!(days_from_date(year, month, day), expected);
             assert!((1..=days_in_month(year, month)).contains(&day));
@@ -147,10 +151,23 @@ mod tests {
     #[test]
     fn what_is_no_instant_is_not_read() {
         for text in [
-            "", "2025", "2025-06-01", "2025-06-01T12:00:00", "2025-06-31T12:00:00Z", "2025-02-29T00:00:00Z",
-            "2025-13-01T00:00:00Z", "2025-06-01T24:00:00Z", "2025-06-01T12:00:60Z", "2025-06-01T12:00:00.Z",
-            "2025-06-01T12:00:00.1234567890Z", "2025-06-01T12:00:00+0200", "2025/06/01T12:00:00Z",
-            "0001-01-01T00:00:00+01:00", "yesterday", "２025-06-01T12:00:00Z", "2025-06-01T12:00:00Z ",
+            "",
+            "2025",
+            "2025-06-01",
+            "2025-06-01T12:00:00",
+            "2025-06-31T12:00:00Z",
+            "2025-02-29T00:00:00Z",
+            "2025-13-01T00:00:00Z",
+            "2025-06-01T24:00:00Z",
+            "2025-06-01T12:00:60Z",
+            "2025-06-01T12:00:00.Z",
+            "2025-06-01T12:00:00.1234567890Z",
+            "2025-06-01T12:00:00+0200",
+            "2025/06/01T12:00:00Z",
+            "0001-01-01T00:00:00+01:00",
+            "yesterday",
+            "２025-06-01T12:00:00Z",
+            "2025-06-01T12:00:00Z ",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }

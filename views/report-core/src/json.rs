@@ -119,7 +119,17 @@ mod tests {
     #[test]
     fn members_and_elements_are_separated() {
         let mut json = Json::new();
-        json.open('{').key("a").open('[').number(1).text("[").raw("{}").text("").close(']').key("b").raw("null").close('}');
+        json.open('{')
+            .key("a")
+            .open('[')
+            .number(1)
+            .text("[")
+            .raw("{}")
+            .text("")
+            .close(']')
+            .key("b")
+            .raw("null")
+            .close('}');
         assert_eq!(json.finish(), r#"{"a":[1,"[",{},""],"b":null}"#);
     }
 }

@@ -57,7 +57,8 @@ fn received_window(state: &State, question: &Question, bound: u32) -> (u32, u32)
     if question.facts.basis == Basis::Occurred {
         return (0, bound);
     }
-    let at = |instant: i64| state.times.partition_point(|time| i128::from(time) < i128::from(instant)).min(bound);
+    let at =
+        |instant: i64| state.times.partition_point(|time| i128::from(time) < i128::from(instant)).min(bound);
     let to = question.facts.to.map_or(bound, at);
     (question.facts.from.map_or(0, at).min(to), to)
 }
@@ -101,10 +102,12 @@ fn actions(state: &State, question: &Question) -> Option<Vec<bool>> {
     if question.actions.is_empty() {
         return None;
     }
-    let wanted = |action: &str| question.actions.iter().any(|form| match form.strip_suffix('*') {
-        Some(prefix) => action.starts_with(prefix),
-        None => action == form,
-    });
+    let wanted = |action: &str| {
+        question.actions.iter().any(|form| match form.strip_suffix('*') {
+            Some(prefix) => action.starts_with(prefix),
+            None => action == form,
+        })
+    };
     let known = (0..state.actions.len()).map(|at| state.actions.get(at).1);
     Some(known.map(|text| text != NO_TEXT && wanted(state.texts.get(text))).collect())
 }
@@ -122,7 +125,8 @@ impl Filter<'_> {
         self.state.marks.get(event).why().is_none()
             && has(&self.actors, self.state.actor_of.get(event))
             && has(&self.actions, self.state.action_of.get(event))
-            && (self.resources.is_none() || self.state.touched(event).any(|resource| has(&self.resources, resource)))
+            && (self.resources.is_none()
+                || self.state.touched(event).any(|resource| has(&self.resources, resource)))
     }
 }
 

@@ -142,8 +142,12 @@ impl Default for Parties {
 impl Parties {
     /// Only `NOBODY`.
     pub fn new() -> Self {
-        let mut parties =
-            Self { keys: Pairs::new(), standings: Column::new(), namings: Column::new(), links: Column::new() };
+        let mut parties = Self {
+            keys: Pairs::new(),
+            standings: Column::new(),
+            namings: Column::new(),
+            links: Column::new(),
+        };
         parties.add((NO_TEXT, NO_TEXT));
         parties
     }

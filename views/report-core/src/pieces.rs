@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::index::same_bytes;
 use crate::scan::{decode, unescaped, Piece, Scanner, Unreadable};
 
 /// Slots of a table of names: a power of two, with room to spare.
@@ -38,7 +39,7 @@ impl Names {
         let mut slot = Self::slot(name.as_bytes());
         while self.slots[slot] != 0 {
             let (known, number) = self.names[usize::from(self.slots[slot]) - 1];
-            if known == name {
+            if same_bytes(known.as_bytes(), name.as_bytes()) {
                 return Some(number);
             }
             slot = (slot + 1) % SLOTS;
@@ -50,7 +51,8 @@ impl Names {
         if name.is_empty() {
             return 0;
         }
-        let (first, last, middle) = (name[0] as usize, name[name.len() - 1] as usize, name[name.len() / 2] as usize);
+        let (first, last, middle) =
+            (name[0] as usize, name[name.len() - 1] as usize, name[name.len() / 2] as usize);
         (first + last * 3 + middle * 7 + name.len() * 5) % SLOTS
     }
 }
@@ -126,14 +128,12 @@ impl<'a, const N: usize> Members<'a, N> {
             scanner.end()?;
             return Ok(false);
         }
-        each_member(&mut scanner, |name, value| {
-            match of(&name) {
-                Some(member) => {
-                    self.found[member] = Some(value);
-                    self.seen |= 1_u64.checked_shl(member as u32).unwrap_or_default();
-                }
-                None => self.others = true,
+        each_member(&mut scanner, |name, value| match of(&name) {
+            Some(member) => {
+                self.found[member] = Some(value);
+                self.seen |= 1_u64.checked_shl(member as u32).unwrap_or_default();
             }
+            None => self.others = true,
         })?;
         scanner.end()?;
         Ok(true)

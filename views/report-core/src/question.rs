@@ -92,7 +92,8 @@ pub fn parse(params: &[Pair], body: &str, facts: &[Pair], init_facts: &[Pair]) -
     if !body.trim().is_empty() {
         return Err(invalid("This view takes parameters in the URL and no body."));
     }
-    let mut question = Question { limit: LIMIT_DEFAULT, facts: parse_facts(facts, init_facts)?, ..Question::default() };
+    let mut question =
+        Question { limit: LIMIT_DEFAULT, facts: parse_facts(facts, init_facts)?, ..Question::default() };
     for (name, value) in params {
         let list = match name.as_str() {
             "actor" => &mut question.actors,
@@ -154,7 +155,9 @@ fn parse_facts(facts: &[Pair], init_facts: &[Pair]) -> Result<Facts, Refusal> {
 }
 
 fn whole<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, Refusal> {
-    value.parse().map_err(|_| Refusal::Failed(format!("the host gave the fact {name} as something else than a whole number")))
+    value.parse().map_err(|_| {
+        Refusal::Failed(format!("the host gave the fact {name} as something else than a whole number"))
+    })
 }
 
 fn parse_basis(value: &str) -> Result<Basis, Refusal> {
@@ -178,7 +181,9 @@ fn parse_cursor(question: &Question, text: &str) -> Result<(Position, u64), Refu
             return Ok((position, last));
         }
     }
-    Err(invalid("That cursor does not belong to this question; ask again without cursor, and use next as it comes."))
+    Err(invalid(
+        "That cursor does not belong to this question; ask again without cursor, and use next as it comes.",
+    ))
 }
 
 /// FNV-1a over everything that decides which rows there are and in which order. It keeps mistakes out, not
@@ -204,6 +209,12 @@ fn digest(question: &Question, position: Position, last: u64) -> u64 {
 
 /// FNV-1a with 64 bits.
 pub struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Fnv {
     /// Of nothing.

@@ -159,7 +159,8 @@ struct Shape<'s, 'a> {
 
 impl<'s, 'a> Shape<'s, 'a> {
     fn new(event: &'s Members<'a>) -> Result<Self, Why> {
-        let ecs = event.get(Member::Event as usize).map_or(Ok(None), |piece| object(piece, EventMember::of))?;
+        let ecs =
+            event.get(Member::Event as usize).map_or(Ok(None), |piece| object(piece, EventMember::of))?;
         Ok(Self { event, ecs })
     }
 
@@ -255,7 +256,9 @@ impl<'s, 'a> Shape<'s, 'a> {
         // In OCSF's account changes `user` is whom somebody else changes.
         let changed_user = self.get(Member::User).filter(|_| self.is_ocsf() && !user_acts);
         let file = self.get(Member::File).filter(|piece| piece.starts_with('{'));
-        for (piece, kind) in [(target, None), (changed_user, None), (file, Some("file")), (self.get(Member::Subject), None)] {
+        for (piece, kind) in
+            [(target, None), (changed_user, None), (file, Some("file")), (self.get(Member::Subject), None)]
+        {
             if let Some(mut found) = piece.map_or(Ok(None), party)? {
                 found.kind = found.kind.or(kind.map(Cow::Borrowed));
                 return Ok(vec![found]);
@@ -280,7 +283,8 @@ impl<'s, 'a> Shape<'s, 'a> {
             return None;
         }
         let created = self.get(Member::Created).filter(|_| self.has(Member::Crud));
-        let claimed = [Member::OccurredAt, Member::Time, Member::EventTime, Member::Timestamp, Member::TimeDt];
+        let claimed =
+            [Member::OccurredAt, Member::Time, Member::EventTime, Member::Timestamp, Member::TimeDt];
         let claims = claimed.into_iter().map(|member| self.get(member)).chain([created]);
         claims.flatten().find_map(moment)
     }
@@ -289,7 +293,8 @@ impl<'s, 'a> Shape<'s, 'a> {
         if !self.event.any(OUTCOMES) {
             return Ok(None);
         }
-        let told = [self.get(Member::Outcome), self.of_ecs(EventMember::Outcome), self.get(Member::EventOutcome)];
+        let told =
+            [self.get(Member::Outcome), self.of_ecs(EventMember::Outcome), self.get(Member::EventOutcome)];
         if let Some(outcome) = self.first_text(&told)? {
             return Ok(Some(outcome));
         }
@@ -311,7 +316,8 @@ impl<'s, 'a> Shape<'s, 'a> {
         }
         let number = |member| self.get(member).unwrap_or_default();
         // File system, entity management and API activity: 2 is Read there, and something else elsewhere.
-        let ocsf = matches!(number(Member::ClassUid), "1001" | "3004" | "6003") && number(Member::ActivityId) == "2";
+        let ocsf =
+            matches!(number(Member::ClassUid), "1001" | "3004" | "6003") && number(Member::ActivityId) == "2";
         ocsf || self.get(Member::Crud) == Some("\"r\"") || self.get(Member::ReadOnly) == Some("true")
     }
 }

@@ -177,7 +177,8 @@ impl Restoring {
         if number != self.parts || self.ended {
             return Err(format!("part {number} does not follow {} parts", self.parts));
         }
-        self.read(text).ok_or_else(|| format!("part {number} is not a state that this version of the view wrote"))?;
+        self.read(text)
+            .ok_or_else(|| format!("part {number} is not a state that this version of the view wrote"))?;
         self.parts += 1;
         Ok(())
     }

@@ -152,7 +152,8 @@ impl State {
 
     /// The resources that an event names, each once.
     pub fn touched(&self, event: u32) -> impl Iterator<Item = u32> + '_ {
-        (self.touched_from.get(event)..end(&self.touched_from, event, self.touched.len())).map(|at| self.touched.get(at))
+        (self.touched_from.get(event)..end(&self.touched_from, event, self.touched.len()))
+            .map(|at| self.touched.get(at))
     }
 
     /// The places in `changed` of the fields that an event changes.
@@ -164,7 +165,8 @@ impl State {
     pub fn accept(&mut self, first_sequence: u64, times: &[u64], payloads: usize) -> Result<(), BadBatch> {
         let next = self.sequence(self.len());
         let last = self.times.last().unwrap_or(0);
-        let ordered = times.first().is_none_or(|time| *time >= last) && times.windows(2).all(|two| two[0] <= two[1]);
+        let ordered =
+            times.first().is_none_or(|time| *time >= last) && times.windows(2).all(|two| two[0] <= two[1]);
         if times.len() != payloads {
             return Err(BadBatch(format!("{payloads} payloads came with {} times", times.len())));
         }
@@ -172,7 +174,9 @@ impl State {
             return Err(BadBatch(format!("sequence {next} should follow, {first_sequence} came")));
         }
         if !ordered {
-            return Err(BadBatch(format!("a time of receipt decreases at or after sequence {first_sequence}")));
+            return Err(BadBatch(format!(
+                "a time of receipt decreases at or after sequence {first_sequence}"
+            )));
         }
         if self.is_empty() {
             self.first = first_sequence;
@@ -192,7 +196,14 @@ impl State {
             Err(why) => {
                 let mark = Mark::unreadable(why);
                 let none = self.actions.intern((NO_TEXT, NO_TEXT));
-                self.push(&Row { time, occurred: NO_TIME, actor: NOBODY, action: none, outcome: NO_TEXT, mark });
+                self.push(&Row {
+                    time,
+                    occurred: NO_TIME,
+                    actor: NOBODY,
+                    action: none,
+                    outcome: NO_TEXT,
+                    mark,
+                });
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Every distinct text once.
 
 use crate::column::Column;
-use crate::index::{hash_bytes, Index};
+use crate::index::{hash_bytes, same_bytes, Index};
 
 /// The longest text that is kept, in bytes.
 pub const TEXT_BYTES: usize = 4_096;
@@ -75,7 +75,7 @@ impl Texts {
     }
 
     fn find_hashed(&self, text: &str, hash: u32) -> Option<TextId> {
-        let place = self.index.find(hash, |place| self.at(place).1 == text.as_bytes())?;
+        let place = self.index.find(hash, |place| same_bytes(self.at(place).1, text.as_bytes()))?;
         Some(self.at(place).0)
     }
 

@@ -9,7 +9,8 @@ use crate::snapshot::{part, Place, Restoring};
 use crate::state::{BadBatch, Payload, State};
 
 /// What the report is for, in one sentence.
-const DESCRIPTION: &str = "Who changed what, and when: changes by resource with the values before and after, \
+const DESCRIPTION: &str =
+    "Who changed what, and when: changes by resource with the values before and after, \
      and actions by actor, within a window of time.";
 
 /// A compliance report over one log.
@@ -58,7 +59,8 @@ impl View {
 
     /// The state's part of that number. Parts are cheapest in order: each begins where the last one ended.
     pub fn snapshot(&mut self, number: u32) -> Option<String> {
-        let (mut at, mut place) = self.next_part.filter(|(next, _)| *next <= number).unwrap_or((0, Some(Place::default())));
+        let (mut at, mut place) =
+            self.next_part.filter(|(next, _)| *next <= number).unwrap_or((0, Some(Place::default())));
         loop {
             let (text, next) = part(&self.state, place?);
             self.next_part = Some((at + 1, next));
@@ -99,11 +101,20 @@ pub fn describe() -> String {
         ("type", "Only these types of action; record.* is all that begin with record. and a dot."),
     ] {
         json.key(name).open('{').key("type").text("array").key("description").text(about);
-        json.key("items").open('{').key("type").text("string").key("minLength").number(1).close('}').close('}');
+        json.key("items")
+            .open('{')
+            .key("type")
+            .text("string")
+            .key("minLength")
+            .number(1)
+            .close('}')
+            .close('}');
     }
     json.key("limit").open('{').key("type").text("integer").key("minimum").number(1);
     json.key("maximum").number(LIMIT_MOST as u64).key("default").number(LIMIT_DEFAULT as u64);
-    json.key("description").text("The most rows of each list; cover.truncated says when there are more.").close('}');
+    json.key("description")
+        .text("The most rows of each list; cover.truncated says when there are more.")
+        .close('}');
     json.key("cursor").open('{').key("type").text("string");
     json.key("description").text("Go on where an answer ended: its cover.next.").close('}');
     json.close('}').close('}').close('}');
