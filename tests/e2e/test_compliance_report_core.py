@@ -13,7 +13,7 @@ VIEWS = Path(__file__).resolve().parents[2] / "views"
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_core_passes_its_own_tests() -> None:
-    """The scanner agrees with another JSON reader; snapshots, dates and refusals hold, without WebAssembly."""
+    """The scanner agrees with another JSON reader; snapshots, dates and refusals hold."""
     cargo = shutil.which("cargo")
     if cargo is None:
         reason = "needs Rust: apt-get install cargo-web rustc-web"
