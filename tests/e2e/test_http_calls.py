@@ -79,6 +79,8 @@ def refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert answer.headers["content-type"] == "application/problem+json"
     assert document["status"] == status
     assert document["request_id"] == answer.headers["x-request-id"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers.get_list("server") == ["indelible"]
     return document
 
 
@@ -504,3 +506,47 @@ def test_without_keys_only_this_machine_is_served(tmp_path: Path) -> None:
         ):
             refused(client.post("/logs/open/append", content=b"2", headers=headers), 403, "foreign_origin")
         assert client.get("/logs/open").json()["head"]["size"] == 1
+
+
+# ---------------------------------------------------------------------- views
+
+
+def test_the_four_calls(client: httpx.Client) -> None:
+    """A log, an event, a view and a question, sent as `curl -d` sends them, answer as the design says."""
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    log_id = client.post("/logs", content=b'{"name": "four-calls"}', headers=form).json()["log_id"]
+    event = b'{"type": "record.updated", "actor": "user_8f3a", "resource": "invoice_2291"}'
+    assert client.post(f"/logs/{log_id}/append", content=event, headers=form).status_code == 201
+    view = f"/logs/{log_id}/views/compliance-report"
+    deployed = client.post(view, content=b'{"builtin": "compliance-report"}', headers=form)
+    assert deployed.status_code == 201, deployed.text
+    assert (deployed.json()["version"], deployed.json()["state"]) == (1, "replaying")
+    again = client.post(view, content=b'{"builtin": "compliance-report"}', headers=form)
+    assert (again.status_code, again.json()["version"]) == (200, 1)
+    answer = client.post(f"{view}/query?after=2025-01-01&before=2099-12-31", headers=form)
+    assert answer.status_code == 200, answer.text
+    assert list(answer.json())[:3] == ["changes_by_resource", "actions_by_actor", "cover"]
+    assert answer.json()["cover"]["events_folded"] == 1
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["indelible-sequence"] == "1"
+    assert answer.headers["indelible-view"] == f"compliance-report@1 sha256:{deployed.json()['sha256']}"
+    by_get = client.get(f"{view}/query?after=2025-01-01&before=2099-12-31").json()
+    assert by_get["changes_by_resource"] == answer.json()["changes_by_resource"]
+    refused(client.get(f"{view}/query?after=2025-01-01&after=2025-01-02"), 400, "repeated_parameter")
+    refused(client.get(f"{view}/query?after=7"), 400, "ambiguous_after")
+    refused(client.get(f"{view}/query?actor=%ff"), 400, "malformed")
+    assert [one["name"] for one in client.get(f"/logs/{log_id}/views").json()["views"]] == [
+        "compliance-report"
+    ]
+    assert client.delete(view).status_code == 204
+    refused(client.get(view), 404, "not_found")
+
+
+def test_what_is_deployed_must_be_a_view(client: httpx.Client, log: str) -> None:
+    """Bytes that begin like a component but are none are 422; other bytes are not this call's JSON."""
+    component = b"\0asm\x0d\0\1\0" + b"\xff" * 20
+    refused(client.post(f"{log}/views/bad", content=component), 422, "not_a_view")
+    refused(client.post(f"{log}/views/bad", content=b"\x7fELF"), 400, "malformed_json")
+    both = {"builtin": "compliance-report", "sha256": "0" * 64}
+    refused(client.post(f"{log}/views/bad", json=both), 400, "malformed_json")
+    assert client.get(f"{log}/views").json() == {"views": []}

@@ -33,6 +33,7 @@ from indelible.model.limits import DEFAULT_LIMITS, Limits
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z", re.ASCII)
 _GONE = 499  # in the metrics only: the client left before it was answered
 _UNROUTED = "none"
+_ALWAYS: Headers = [("server", "indelible"), ("x-content-type-options", "nosniff")]
 _NO_BODY = frozenset({204, 304})
 _T = TypeVar("_T")
 
@@ -161,7 +162,7 @@ class HttpApp:
 
     async def _send(self, request: Request, answer: Answer | Stream, request_id: str) -> None:
         transport = request.transport
-        headers: Headers = [*answer.headers, ("x-request-id", request_id)]
+        headers: Headers = [*answer.headers, *_ALWAYS, ("x-request-id", request_id)]
         if isinstance(answer, Stream):
             if request.scope.method == "HEAD":
                 transport.response_empty(answer.status, headers)

@@ -11,7 +11,7 @@ from indelible.http.request import Answer, Headers, Request
 from indelible.http.table import JSON
 from indelible.model.errors import Problem
 
-JSON_HEADERS: Headers = [("content-type", JSON), ("x-content-type-options", "nosniff")]
+JSON_HEADERS: Headers = [("content-type", JSON)]
 _Body = TypeVar("_Body", bound=Struct)
 _DECODERS: Mapping[type[Struct], msgspec.json.Decoder[Struct]] = {
     kind: msgspec.json.Decoder(kind) for kind in wire.REQUESTS

@@ -14,12 +14,10 @@ from indelible.model.types import Event
 _LONGEST_WAIT = 3_600.0  # what may be asked for; the limit of the deployment cuts it
 _BYTES_HEADERS: Headers = [
     ("content-type", BYTES),
-    ("x-content-type-options", "nosniff"),
     ("content-disposition", "attachment"),
 ]
 _STREAM_HEADERS: Headers = [
     ("content-type", NDJSON),
-    ("x-content-type-options", "nosniff"),
     ("cache-control", "no-store"),
 ]
 

@@ -53,7 +53,7 @@ def _cached(request: Request, body: bytes, kind: str, control: str) -> Answer:
     headers: Headers = [("etag", tag), ("cache-control", control)]
     if matches(request.headers.get("if-none-match"), tag):
         return Answer(304, headers, b"")
-    headers += [("content-type", kind), ("x-content-type-options", "nosniff")]
+    headers.append(("content-type", kind))
     return Answer(200, headers, body)
 
 

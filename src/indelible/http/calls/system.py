@@ -107,7 +107,6 @@ def _page(body: bytes, policy: str) -> Answer:
     headers: Headers = [
         ("content-type", "text/html; charset=utf-8"),
         ("content-security-policy", policy),
-        ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
         ("referrer-policy", "no-referrer"),
         ("cache-control", "no-cache"),

@@ -70,7 +70,6 @@ async def query(request: Request, services: ServicesPort) -> Answer:
     headers: Headers = [
         ("content-type", answer.content_type if _MEDIA_TYPE.match(answer.content_type) else BYTES),
         ("cache-control", "no-store"),
-        ("x-content-type-options", "nosniff"),
         ("content-security-policy", "default-src 'none'; sandbox"),
         ("indelible-sequence", str(answer.sequence)),
         ("indelible-view", answer.view),
