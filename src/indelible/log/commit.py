@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 
 from indelible import telemetry
-from indelible.log.group import Changes, Group, GroupCommit, Outcomes, Settled
+from indelible.log.group import Changes, Group, GroupCommit, Known, Outcomes, Settled
 from indelible.log.idempotency import KeyIndex
 from indelible.log.pending import Append, AuditEvent, Change, Pending, Ticket
 from indelible.log.timekeeper import Timekeeper
@@ -66,6 +66,9 @@ class Committer:
         self._waiting_bytes = 0
         self._waiting_of: dict[int, int] = {}
         self._refusing: Problem | None = None
+        self.on_settled: Callable[[Append], None] = lambda _append: (
+            None
+        )  # on the loop, also when nobody waits
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -116,11 +119,16 @@ class Committer:
         if self._refusing:
             raise self._refusing
 
-    def lay_after(self, log: int) -> Future:
-        """The head after which chunks of `log` may be laid, and the time (µs), for one call at a time."""
+    def lay_after(self, append: Append) -> Future:
+        """The head after which chunks of an append may be laid, or `Known`, and the time (µs).
 
-        def apply(transaction: Transaction, now: int) -> tuple[tuple[HeadRow, int], Sequence[AuditEvent]]:
-            return (self._groups.lay(transaction, log), now), ()
+        For one call a log at a time. Its keys and its expectation are checked as in a commit.
+        """
+
+        def apply(
+            transaction: Transaction, now: int
+        ) -> tuple[tuple[HeadRow | Known, int], Sequence[AuditEvent]]:
+            return (self._groups.lay(transaction, append, now), now), ()
 
         return self.change(Change(apply, decides=False))
 
@@ -163,6 +171,7 @@ class Committer:
             item, future = ticket
             if isinstance(item, Append):
                 self.release(item)
+                self.on_settled(item)
             if future.cancelled():
                 continue
             if isinstance(outcome, BaseException):

@@ -67,9 +67,19 @@ class GroupCommit:
         self._clean: set[int] = set()
         self._cleaned: set[int] = set()  # those of the transaction that is open
 
-    def lay(self, transaction: Transaction, log: int) -> HeadRow:
-        """Return a log's head, after which chunks may now be laid inside changes, by one call at a time."""
+    def lay(self, transaction: Transaction, append: Append, now: int) -> HeadRow | Known:
+        """Return a log's head, after which chunks may now be laid inside changes, by one call at a time.
+
+        A known key and a wrong expectation are found here, before anything is laid for nothing.
+        """
+        log, digest = append.log, append.digest
         head = transaction.lock_heads([log])[log]
+        if digest is not None:
+            known = self._keys.find(transaction, [digest], now)
+            if digest in known:
+                return Known(known[digest])
+        if append.expected not in {None, head.size}:
+            raise _mismatch(append, head.size)
         transaction.drop_beyond(log, head.size)
         self._clean.discard(log)
         return head
@@ -208,12 +218,7 @@ def _accept(
             outcomes.append((ticket, Known(known[append.digest])))
             continue
         if append.expected is not None and append.expected != size:
-            problem = Problem(
-                "sequence_mismatch",
-                f"the head is {size}, not {append.expected}; read what came before and decide again",
-                head=size,
-            )
-            outcomes.append((ticket, problem))
+            outcomes.append((ticket, _mismatch(append, size)))
             continue
         if append.digest is not None and len(new_keys) >= room:
             outcomes.append((ticket, keys_full()))
@@ -224,6 +229,14 @@ def _accept(
         accepted.append((append, ticket))
         size += len(append.sealed.payloads)
     return accepted
+
+
+def _mismatch(append: Append, size: int) -> Problem:
+    return Problem(
+        "sequence_mismatch",
+        f"the head is {size}, not {append.expected}; read what came before and decide again",
+        head=size,
+    )
 
 
 def _write_head(transaction: Transaction, log: int, staged: Staged) -> None:

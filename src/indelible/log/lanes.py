@@ -17,18 +17,29 @@ from indelible.log.pending import Append, Change, Laid
 from indelible.log.stage import Input, stage
 from indelible.model.errors import Problem
 from indelible.model.limits import Limits
-from indelible.store.base import ChunkRow, Transaction
+from indelible.store.base import ChunkRow, HeadRow, Transaction
+
+
+class _Lane:
+    """A log's lane while a large batch has it."""
+
+    __slots__ = ("drained", "opened")
+
+    def __init__(self) -> None:
+        self.drained = asyncio.Event()  # no small append is under way any more
+        self.opened = asyncio.Event()
 
 
 class Lanes:
-    """Takes appends in front of the committer. On the event loop only."""
+    """Takes appends in front of the committer, which tells it what is settled. On the event loop only."""
 
     def __init__(self, committer: Committer, limits: Limits) -> None:
         self._committer = committer
         self._limits = limits
         self._under_way: Counter[int] = Counter()  # small appends by log
-        self._closed: dict[int, asyncio.Condition] = {}  # logs of which a large batch has the lane
+        self._closed: dict[int, _Lane] = {}  # logs of which a large batch has the lane
         self._large: set[asyncio.Task[Committed | Known]] = set()
+        committer.on_settled = self._settled
 
     async def append(self, append: Append) -> Committed | Known:
         """Append; returns when it is on stable storage.
@@ -48,21 +59,25 @@ class Lanes:
         else:
             future = self._committer.submit(append)
         self._under_way[append.log] += 1
-        try:
-            outcome: Committed | Known = await future
-        finally:
-            self._under_way[append.log] -= 1
-            if not self._under_way[append.log]:
-                del self._under_way[append.log]
-                await self._tell(append.log)
+        outcome: Committed | Known = await future
         return outcome
+
+    def _settled(self, append: Append) -> None:
+        """An append is committed or refused, which it will be also when its caller has gone away."""
+        if append.laid is not None or append.log not in self._under_way:
+            return
+        self._under_way[append.log] -= 1
+        if not self._under_way[append.log]:
+            del self._under_way[append.log]
+            if append.log in self._closed:
+                self._closed[append.log].drained.set()
 
     async def _wait_for_lane(self, append: Append) -> None:
         """Wait behind a large batch, counted among what waits; then the append is to be submitted at once."""
         self._committer.reserve(append)
         try:
             while append.log in self._closed:
-                await self._opened(append.log)
+                await self._closed[append.log].opened.wait()
             self._committer.check_taking()
         except BaseException:
             self._committer.release(append)
@@ -78,14 +93,13 @@ class Lanes:
         handed_over = False
         await self._close(append.log)
         try:
-            base, now = await self._committer.lay_after(append.log)
-            # With a key the last commit decides: a key that is known comes before an expectation.
-            if append.digest is None and append.expected not in (None, base.size):
-                raise Problem("sequence_mismatch", f"the head is {base.size}", head=base.size)
+            base, now = await self._committer.lay_after(append)
+            if isinstance(base, Known):
+                return base
             item = Input(append.writer, append.sealed, append.digest, append.fingerprint)
             staged = await asyncio.to_thread(stage, base, now, [item])
             for part in _parts(staged.chunks, self._limits.commit_group_bytes):
-                await self._committer.change(_laying(append.log, part))
+                await self._committer.change(_laying(append.log, base, part))
             future = self._committer.submit_reserved(append._replace(laid=Laid(base, staged)))
             handed_over = True
             outcome: Committed | Known = await future
@@ -93,34 +107,16 @@ class Lanes:
         finally:
             if not handed_over:
                 self._committer.release(append)
-            await self._open(append.log)
+            self._closed.pop(append.log).opened.set()
 
     # A lane is closed by one large batch at a time, and only when no small append is under way in it.
 
     async def _close(self, log: int) -> None:
         while log in self._closed:
-            await self._opened(log)
-        condition = self._closed[log] = asyncio.Condition()
-        async with condition:
-            while self._under_way.get(log):
-                await condition.wait()
-
-    async def _open(self, log: int) -> None:
-        condition = self._closed.pop(log)
-        async with condition:
-            condition.notify_all()
-
-    async def _opened(self, log: int) -> None:
-        condition = self._closed[log]
-        async with condition:
-            while self._closed.get(log) is condition:
-                await condition.wait()
-
-    async def _tell(self, log: int) -> None:
-        condition = self._closed.get(log)
-        if condition is not None:
-            async with condition:
-                condition.notify_all()
+            await self._closed[log].opened.wait()
+        lane = self._closed[log] = _Lane()
+        if log in self._under_way:
+            await lane.drained.wait()
 
 
 def _parts(chunks: Sequence[ChunkRow], part_bytes: int) -> Iterator[list[ChunkRow]]:
@@ -136,8 +132,12 @@ def _parts(chunks: Sequence[ChunkRow], part_bytes: int) -> Iterator[list[ChunkRo
     yield part
 
 
-def _laying(log: int, chunks: Sequence[ChunkRow]) -> Change:
+def _laying(log: int, base: HeadRow, chunks: Sequence[ChunkRow]) -> Change:
     def apply(transaction: Transaction, _now: int) -> tuple[Any, Sequence[Any]]:
+        if transaction.lock_heads([log])[log] != base:  # rows beyond another head would be taken for its own
+            raise Problem(
+                "store_failed", "the log moved while the batch was written; nothing of it is stored"
+            )
         for chunk in chunks:
             transaction.put_chunk(log, chunk)
         return None, ()
