@@ -564,7 +564,7 @@ def test_a_wrong_master_secret_is_refused(data: Path, backup: Path, case: str) -
 def test_a_copy_no_older_than_what_was_published_goes_on(
     data: Path, backup: Path, original: Original
 ) -> None:
-    """Given the original's objects it appends after the last event, and its heads extend the published ones."""
+    """Given the original's objects it appends after the last event; its heads extend the published ones."""
     assert not restored(backup, data, data / "objects").read_only
     copy = backup.parent / "restored"
     shutil.copyfile(data / "root-key", copy / "root-key")
