@@ -73,13 +73,10 @@ def find_source(folder: Path) -> Source:
     events = read_history(folder)
     if events:
         commits = len({event["commit"] for event in events})
-        return Source(
-            events, f"{len(events)} changes of files in {commits} commits of the clone around {folder}"
-        )
+        says = f"the history of the clone at {folder}: commits {commits}, changes of files {len(events)}"
+        return Source(events, says)
     events = read_trail(_SHIPPED)
-    return Source(
-        events, f"{len(events)} changes out of Indelible's own history, shipped with it (no git here)"
-    )
+    return Source(events, "a part of Indelible's own history, shipped with it, as no clone with git is here")
 
 
 def _four_calls(story: Story, events: Sequence[Event], scratch: Path) -> None:

@@ -78,8 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code; a failure is one sentence on standard error."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        outcome: Any = root.main(given, prog_name="indelible", standalone_mode=False)
-        sys.stdout.flush()
+        outcome = _run(given)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     except click.ClickException as error:
         error.show()
         return Exit.USAGE
@@ -92,6 +93,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Problem, CommandFailed, OSError, ValueError) as error:
         return report(explain(error), as_json="--json" in given)
     return outcome if isinstance(outcome, int) else Exit.OK
+
+
+def _run(given: list[str]) -> Any:
+    """Run a command without click's own handling of errors, which would make a closed pipe a failure."""
+    if "_INDELIBLE_COMPLETE" in os.environ:  # the shell asks for completions
+        root.main(given, prog_name="indelible")
+    with root.make_context("indelible", given) as context:
+        outcome = root.invoke(context)
+    sys.stdout.flush()
+    return outcome
 
 
 def explain(error: Exception) -> Failure:
