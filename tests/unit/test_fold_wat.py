@@ -5,6 +5,7 @@ stands around the module. The guests do nothing useful: the ones that do are in 
 """
 
 import gc
+import resource
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -302,6 +303,21 @@ def test_an_answer_at_the_limit_is_given_and_one_over_it_is_not(bench: Bench) ->
 
 
 MEMORY_OF_32 = '(memory (export "memory") 32)'
+
+
+def test_answers_leave_no_memory_behind(bench: Bench) -> None:
+    """Two hundred answers of a mebibyte are freed, one after another, by the host."""
+    with bench.open(query=ANSWERS.format(pages=0, size=1 << 20), memory=MEMORY_OF_32) as fold:
+        fold.query(NO_QUESTION)
+        before = resident_bytes()
+        for _ in range(200):
+            fold.query(NO_QUESTION)
+        assert resident_bytes() - before < 32 * MIB
+
+
+def resident_bytes() -> int:
+    """The process's resident memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def test_an_answer_larger_than_can_be_lifted_is_too_large(bench: Bench) -> None:
