@@ -1,8 +1,8 @@
 """The built-in view, shipped and rebuilt, against cases that were checked by hand.
 
 A file of `tests/cases/compliance-report` has `events` and `questions`. An event is `{time, event}`,
-`{time, text}`, `{time, hex}` or `{time, repeat: [text, times, …]}`. A question has `params`, `facts` (instants
-written as RFC 3339), and what must come: `expect` (one answer), `pages` (one after the other, by cursor) or
+`{time, text}`, `{time, hex}` or `{time, repeat: [text, times, …]}`. A question has `params`, `facts`
+(instants written as RFC 3339), and what must come: `expect` (one answer), `pages` (one after the other, by cursor) or
 `refused` (part of the reason). In what is expected an object names the members that matter, unless `exact`;
 a list is whole.
 """
