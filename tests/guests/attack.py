@@ -29,6 +29,8 @@ FUEL = 300_000_000
 LIMITS: Mapping[str, object] = {
     "fold_fuel_per_batch": FUEL,
     "query_fuel": FUEL,
+    "fold_batch_seconds": 120.0,  # on a busy machine it is still fuel that decides
+    "query_seconds": 120.0,
     "view_memory_bytes": 64 * MIB,
     "compile_seconds": 40,
 }

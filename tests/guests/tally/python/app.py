@@ -2,6 +2,7 @@
 # ruff: noqa: D102 - the contract in wit/ documents these methods
 
 import json
+import re
 from json.decoder import JSONDecoder
 from typing import NamedTuple, NoReturn
 
@@ -43,6 +44,24 @@ def refuse_constant(name: str) -> NoReturn:
 # Numbers are read as floats, which is quicker, and is not fooled by integers of many digits.
 scan = JSONDecoder(parse_constant=refuse_constant, parse_int=float).scan_once  # type: ignore[attr-defined]  # C has it
 SPACE = " \t\n\r"
+
+
+# The C scanner recurses, and its own guard is set for more stack than a guest has: beyond some 1,000 levels
+# it traps, which would fail the view. So what is nested deeper than this is not shown to it.
+MOST_LEVELS = 500
+brackets = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]').finditer
+
+
+def too_deep(text: str) -> bool:
+    """Whether brackets are open beyond `MOST_LEVELS`; brackets inside strings do not count."""
+    if text.count("[") + text.count("{") <= MOST_LEVELS:
+        return False
+    depth = 0
+    for found in brackets(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
+        if depth > MOST_LEVELS:
+            return True
+    return False
 
 
 def dump(value: object) -> str:
@@ -184,6 +203,9 @@ def fold_texts(texts: list[str], types: dict[str, int]) -> tuple[int, int]:
     """Count the payloads by type into `types`; returns how many were unreadable, and how many untyped."""
     unreadable = untyped = 0
     for text in texts:
+        if len(text) > MOST_LEVELS and too_deep(text):
+            unreadable += 1
+            continue
         try:
             event, end = scan(text, 0)
             name = event["type"]
