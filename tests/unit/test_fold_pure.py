@@ -181,7 +181,7 @@ def test_the_ladder_shares_one_limit() -> None:
 @pytest.mark.parametrize(
     ("raw", "kind"),
     [
-        ("backtrace:\n 0: 0x1 - m!wasm trap: x\n\nCaused by:\n  wasm trap: call stack exhausted", "stack"),
+        ("0: 0x1 - m!wasm trap: integer\n\nCaused by:\n  wasm trap: call stack exhausted", "stack"),
         ("wasm trap: all fuel consumed by WebAssembly", "fuel"),
         ("Caused by:\n wasm trap: out of bounds memory access", "memory"),
         ("string pointer/length out of bounds of memory", "abi"),
@@ -196,10 +196,13 @@ def test_engine_messages_become_kinds(raw: str, kind: str) -> None:
     assert failure.kind == kind
 
 
+BACKTRACE = b"error while executing at wasm backtrace:\n"
+
+
 def test_faults_of_the_host_are_not_decided() -> None:
     """Memory that the system refuses aborts; a name in a backtrace that says the same does not."""
     assert isinstance(explain(read_cause(b"mmap failed: Cannot allocate memory (os error 12)", 400)), Aborted)
-    spoofed = read_cause(b"0: m!os error\nCaused by:\n wasm trap: integer overflow", 400)
+    spoofed = read_cause(BACKTRACE + b"0: m!os error\nCaused by:\n bad char", 400)
     assert isinstance(explain(spoofed), GuestTrap)
     lifted = read_cause(b"too much: fuel allocated for hostcalls has been exhausted", 400)
     assert isinstance(explain(lifted), TooLargeToLift)

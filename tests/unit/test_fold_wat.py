@@ -252,6 +252,17 @@ def test_a_guest_that_breaks_in_append_traps_decided(bench: Bench, parts: dict[s
     assert caught.value.kind == kind, caught.value
 
 
+def test_names_in_a_backtrace_do_not_reach_the_text(bench: Bench) -> None:
+    """A guest whose functions have endless names still traps with the engine's sentence alone."""
+    name = "wasm trap: lies " * 2_000
+    extra = f'(func $deep (@name "{name}") unreachable)'
+    with bench.open(append="(call $deep) (i32.const 0)", extra=extra) as fold:
+        with pytest.raises(GuestTrap) as caught:
+            fold.append(batch(b"{}"))
+        assert caught.value.kind == "unreachable"
+        assert caught.value.text == "wasm `unreachable` instruction executed"
+
+
 def test_after_a_trap_the_instance_is_gone(bench: Bench) -> None:
     """A fold that trapped says so, has no memory, and refuses calls as something to repeat elsewhere."""
     fold = bench.open(append="unreachable")

@@ -131,15 +131,25 @@ def copy(address: int, size: int) -> bytes:
     return ctypes.string_at(address, size) if size else b""
 
 
+_HEAD_BYTES: Final = 100
+
+
 def take_error(error: int, limit_bytes: int) -> tuple[bytes, bool]:
-    """Free `error`; return the end of its message, where the cause stands, and whether the guest exited."""
+    """Free `error`; return its message and whether the guest exited.
+
+    Of a message over `limit_bytes` the start, which says what it is, and the end, where the cause stands, are
+    given: names that a guest chose make it as long as the guest likes.
+    """
     exit_code = ctypes.c_int(0)
     exited = bool(_error_exit_status(error, ctypes.addressof(exit_code)))
     words = array("Q", [0, 0])
     _error_message(error, words.buffer_info()[0])
     try:
-        skipped = max(0, words[0] - limit_bytes)
-        return copy(words[1] + skipped, words[0] - skipped), exited
+        size, start = words
+        if size <= limit_bytes:
+            return copy(start, size), exited
+        tail = limit_bytes - _HEAD_BYTES
+        return copy(start, _HEAD_BYTES) + copy(start + size - tail, tail), exited
     finally:
         _byte_vec_delete(words.buffer_info()[0])
         _error_delete(error)

@@ -17,7 +17,7 @@ from indelible.fold.values import Value, load
 from indelible.fold.watch import Watch, attach
 from indelible.model.limits import Limits
 
-_MESSAGE_BYTES = 4_096  # the engine puts the cause at the end of its message
+_MESSAGE_BYTES = 4_096
 _TEXT_BYTES = 400
 
 

@@ -7,6 +7,7 @@ from indelible.fold.errors import Aborted, FoldError, GuestTrap, TooLargeToLift
 from indelible.fold.text import clean
 
 _TRAP: Final = "wasm trap: "
+_BACKTRACE: Final = "error while executing at wasm backtrace"
 _CAUSED_BY: Final = "Caused by:"
 
 _TRAPS: Final = (
@@ -53,7 +54,9 @@ class Cause(NamedTuple):
 
 def read_cause(raw: bytes, limit_bytes: int) -> Cause:
     """Find the cause in an engine's message; the backtrace before it has names that the guest chose."""
-    text = raw.decode("utf-8", "replace").rpartition(_CAUSED_BY)[2]
+    text = raw.decode("utf-8", "replace")
+    if text.startswith(_BACKTRACE):
+        text = text.rpartition(_CAUSED_BY)[2]
     before, mark, after = text.rpartition(_TRAP)
     return Cause(clean(after if mark else before + after, limit_bytes), bool(mark))
 
