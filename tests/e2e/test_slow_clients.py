@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -432,3 +433,25 @@ def test_a_reader_that_stalls_is_dropped(running: Running) -> None:
         connection.recv(1_000)
         assert running.service.stream_closed.wait(30)
     assert eventually(lambda: running.service.streamed < running.service.stream_length)
+
+
+def test_a_stream_that_cannot_begin_is_answered(
+    running: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where no pipe can be made (a full or missing temporary folder), the client gets a 500, not silence."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    with running.connect() as connection:
+        connection.sendall(get("/logs/a/events", NDJSON, "Connection: close"))
+        answer = until_closed(connection)
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b'"code":"internal"' in answer
+    assert running.service.streamed == 0
+
+
+def test_a_stream_leaves_no_files(running: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The pipe has a name only until it is open, so that a killed server leaves nothing behind."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with running.connect() as connection:
+        connection.sendall(get("/logs/a/events", NDJSON))
+        connection.recv(1_000)
+        assert list(tmp_path.iterdir()) == []

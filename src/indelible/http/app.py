@@ -25,7 +25,7 @@ from indelible.http.ports import ServicesPort
 from indelible.http.request import Answer, Headers, Request, Stream, Transport
 from indelible.http.routes import all_routes
 from indelible.http.server import Listening
-from indelible.http.stream import Streams
+from indelible.http.stream import send_stream
 from indelible.http.table import Route, Tree
 from indelible.model.errors import Problem
 from indelible.model.limits import DEFAULT_LIMITS, Limits
@@ -63,7 +63,6 @@ class HttpApp:
         self.listening: Listening | None = None
         self._tree = Tree(self.routes)
         self._rules = bodies.Rules(limits, bodies.BodyBudget(limits), Deadlines())
-        self._streams = Streams()
         self._written: Documents | None = None
         self._stopping = asyncio.Event()
         self._id_prefix = os.urandom(4).hex()
@@ -74,10 +73,6 @@ class HttpApp:
     def stop_waiting(self) -> None:
         """End what only waits (long polls), since the server is to stop."""
         self._stopping.set()
-
-    def close(self) -> None:
-        """Remove what was on disk; call it when nothing is served any more."""
-        self._streams.close()
 
     async def __rsgi__(self, scope: Any, transport: Transport) -> None:
         """Answer one request. It never raises but for cancellation."""
@@ -168,7 +163,12 @@ class HttpApp:
                 transport.response_empty(answer.status, headers)
                 return
             pieces = _visibly(answer.pieces, request_id)
-            await self._streams.send(transport, Stream(answer.status, headers, pieces))
+            try:
+                await send_stream(transport, Stream(answer.status, headers, pieces))
+            except OSError:  # no pipe could be made; where an answer has begun, this one is dropped
+                structlog.get_logger().exception("stream_failed")
+                refusal = _refuse(internal(request_id), request_id)
+                transport.response_bytes(refusal.status, refusal.headers, refusal.body)
             return
         if answer.status in _NO_BODY:
             transport.response_empty(answer.status, headers)

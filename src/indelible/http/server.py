@@ -52,9 +52,6 @@ class RsgiApp(Protocol):
     def stop_waiting(self) -> None:
         """End what only waits."""
 
-    def close(self) -> None:
-        """Release what is held outside memory."""
-
     async def __rsgi__(self, scope: Any, transport: Any) -> None:
         """Answer one request."""
 
@@ -110,7 +107,6 @@ class HttpServer:
         self._app.stop_waiting()
         self._server.stop()  # type: ignore[no-untyped-call]  # granian has few types
         done, _ = await asyncio.wait({self._serving}, timeout=grace_seconds)
-        self._app.close()
         if done:
             return True
         structlog.get_logger().warning("http_stop_cut_short", grace_seconds=grace_seconds)

@@ -8,9 +8,7 @@ any length needs: a full pipe makes us wait, and a client that has gone breaks i
 import asyncio
 import contextlib
 import errno
-import itertools
 import os
-import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,43 +20,28 @@ _FIRST_PAUSE = 0.0005
 _LONGEST_PAUSE = 0.05
 
 
-class Streams:
-    """The pipes of one server, in a folder that only its user can enter."""
-
-    def __init__(self) -> None:
-        self._folder: Path | None = None
-        self._numbers = itertools.count()
-
-    def close(self) -> None:
-        """Remove the folder."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
-
-    async def send(self, transport: Transport, answer: Stream) -> None:
-        """Send `answer` until it ends or the client has gone; its iterator is closed either way."""
+async def send_stream(transport: Transport, answer: Stream) -> None:
+    """Send `answer` until it ends or the client has gone; its iterator is closed either way."""
+    try:
+        pipe = await _begin(transport, answer)
+        if pipe is None:
+            return
         try:
-            pipe = await self._begin(transport, answer)
-            if pipe is None:
-                return
-            try:
-                await _pump(pipe, answer.pieces)
-            finally:
-                os.close(pipe)
+            await _pump(pipe, answer.pieces)
         finally:
-            with contextlib.suppress(AttributeError):  # an iterator that is no generator has nothing to close
-                await answer.pieces.aclose()  # type: ignore[attr-defined]  # the same
+            os.close(pipe)
+    finally:
+        with contextlib.suppress(AttributeError):  # an iterator that is no generator has nothing to close
+            await answer.pieces.aclose()  # type: ignore[attr-defined]  # the same
 
-    async def _begin(self, transport: Transport, answer: Stream) -> int | None:
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="indelible-streams-"))
-        path = self._folder / str(next(self._numbers))
+
+async def _begin(transport: Transport, answer: Stream) -> int | None:
+    """Name a pipe for as long as it takes granian to open it, so that a killed server leaves nothing."""
+    with tempfile.TemporaryDirectory(prefix="indelible-stream-") as folder:
+        path = Path(folder) / "pipe"
         os.mkfifo(path, 0o600)
-        try:
-            transport.response_file(answer.status, answer.headers, str(path))
-            return await _open_when_read(path)
-        finally:
-            path.unlink(missing_ok=True)
+        transport.response_file(answer.status, answer.headers, str(path))
+        return await _open_when_read(path)
 
 
 async def _open_when_read(path: Path) -> int | None:
