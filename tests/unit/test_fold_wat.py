@@ -470,6 +470,19 @@ def test_too_many_memories_are_refused(bench: Bench) -> None:
         bench.host.trial(compiled, "", ())
 
 
+@pytest.mark.parametrize("size", [64 * KIB, 4 * MIB])
+def test_the_stack_of_a_view_is_as_large_as_it_is_set(tmp_path: Path, size: int) -> None:
+    """Recursion ends as a trap at the smallest and at the largest stack that can be set."""
+    limits = replace(LIMITS, view_stack_bytes=size, fold_fuel_per_batch=1 << 40)
+    with Host(tmp_path, limits) as host:
+        compiled = Compiler(tmp_path, limits).compile(wasm(append=DEEP, extra=RECURSION))
+        with host.open(compiled, "", ()) as fold, pytest.raises(GuestTrap) as caught:
+            fold.append(batch(b"{}"))
+        assert caught.value.kind == "stack"
+    with pytest.raises(ValueError, match="view_stack_bytes"):
+        Host(tmp_path, replace(LIMITS, view_stack_bytes=4 * MIB + 1))
+
+
 def test_a_start_function_is_bounded(bench: Bench) -> None:
     """Code that runs while the instance is made has the fuel of a batch."""
     compiled = bench.compiler.compile(wasm(extra="(start $s) (func $s (loop $l (br $l)))"))

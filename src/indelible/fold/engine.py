@@ -11,7 +11,7 @@ from importlib.metadata import version
 from wasmtime import Config, Engine
 from wasmtime import _ffi as ffi
 
-from indelible.model.limits import Limits
+from indelible.model.limits import MIB, Limits
 
 _OFF = (
     "wasm_threads",
@@ -35,6 +35,9 @@ _OFF_IN_C_ONLY = (
 )
 _ON = ("consume_fuel", "epoch_interruption", "cranelift_nan_canonicalization")
 
+MAX_STACK_BYTES = 4 * MIB
+"""The most that guests may have of a thread's stack; Linux gives threads 8 MiB."""
+
 MEMORY_RESERVATION_BYTES = 4 << 30
 """Address space, not memory, taken for each linear memory, so that it never moves."""
 
@@ -49,7 +52,13 @@ FINGERPRINT = _fingerprint()
 
 
 def new_engine(limits: Limits) -> Engine:
-    """Make an engine; in the child it compiles, in the server it runs what was compiled."""
+    """Make an engine; in the child it compiles, in the server it runs what was compiled.
+
+    Raises:
+        ValueError: `view_stack_bytes` is more than a thread can give.
+    """
+    if not 0 < limits.view_stack_bytes <= MAX_STACK_BYTES:
+        raise ValueError(f"view_stack_bytes must be at most {MAX_STACK_BYTES}: a thread's stack has 8 MiB")
     config = Config()
     for name in _OFF:
         setattr(config, name, False)
@@ -61,6 +70,8 @@ def new_engine(limits: Limits) -> Engine:
         setattr(config, name, True)
     config.cranelift_opt_level = "speed"
     config.max_wasm_stack = limits.view_stack_bytes
+    # Never used, but the engine ends the process when it is smaller than the other.
+    ffi.wasmtime_config_async_stack_size_set(config.ptr(), limits.view_stack_bytes + MIB)
     config.memory_reservation = MEMORY_RESERVATION_BYTES
     config.memory_may_move = False
     return Engine(config)

@@ -169,7 +169,7 @@ class Guest:
 
     def close(self) -> None:
         """Free the instance and its memory; a call that runs in another thread is interrupted first."""
-        self._watch.interrupt("closed")
+        self._watch.end("closed")
         with self._owner:
             store, self._store = self._store, None
             self._functions = {}

@@ -23,6 +23,7 @@ class Watch:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running = False
+        self._ended = ""
         self._deadline = 0.0
         self.stopped_because = ""
 
@@ -32,12 +33,18 @@ class Watch:
             if self._running and not self.stopped_because:
                 self.stopped_because = reason
 
+    def end(self, reason: str) -> None:
+        """Stop the call that is running now, and each that begins later, at its first tick."""
+        with self._lock:
+            self._ended = reason
+            self.stopped_because = self.stopped_because or reason
+
     @contextmanager
     def timed(self, store: Store, seconds: float) -> Iterator[None]:
         """Bound what runs inside to `seconds` of wall time."""
         with self._lock:
             self._deadline = time.monotonic() + seconds
-            self.stopped_because = ""
+            self.stopped_because = self._ended
             self._running = True
         store.set_epoch_deadline(1)
         try:
