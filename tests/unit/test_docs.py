@@ -186,10 +186,16 @@ def api_paths() -> list[str]:
     return list(build_openapi(routes, DEFAULT_LIMITS)["paths"])
 
 
+def pattern_of(path: str) -> re.Pattern[str]:
+    """What a path looks like with its parameters filled in; only a tile's has slashes."""
+    text = re.escape(path).replace(r"\{path\}", "[^ ]+")
+    return re.compile(re.sub(r"\\\{[^}]*\\\}", "[^/ ]+", text) + "/?")
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_path_named_is_served(page: str) -> None:
     """Each path in a page is one of the OpenAPI document, its parameters filled in or not."""
-    served = [re.compile(re.sub(r"\\\{[^}]*\\\}", "[^ ]+", re.escape(path)) + "/?") for path in api_paths()]
+    served = [pattern_of(path) for path in api_paths()]
     prefixes = {"/".join(path.split("/")[:depth]) + "/" for path in api_paths() for depth in range(2, 6)}
     unknown = {
         path
