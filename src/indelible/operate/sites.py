@@ -1,6 +1,7 @@
 """A data directory opened for reading only, beside a server or without one."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -8,7 +9,6 @@ from typing import Self
 
 import structlog
 
-from indelible import telemetry
 from indelible.log.gate import Gate, Mismatch
 from indelible.log.heads import Heads
 from indelible.log.prove import Prover
@@ -106,7 +106,7 @@ class Site:
         Heads are looked for in `published`, or in the directory's own objects.
         """
         if not structlog.is_configured():  # or what is refused would be told on standard output
-            telemetry.configure_logging(json=False)
+            structlog.configure(logger_factory=lambda *_names: structlog.PrintLogger(sys.stderr))
         events = EventReader(self.reader)
         prover, heads = Prover(self.reader, events), Heads(self.reader)
         objects = published or self.objects
