@@ -4,31 +4,16 @@ The host runs in a child process. What the views answer is computed here a secon
 """
 
 import base64
-import importlib.util
 import json
 import random
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-
-def _attack_module() -> Any:
-    path = Path(__file__).parents[1] / "guests" / "attack.py"
-    spec = importlib.util.spec_from_file_location("guests_attack", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules.setdefault("guests_attack", importlib.util.module_from_spec(spec))
-    if not hasattr(module, "Attack"):
-        spec.loader.exec_module(module)
-    return module
-
-
-A = _attack_module()
-build = A.build
+from tests.guests import build
+from tests.guests.drive import Child
 
 WRITERS = ("11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222")
 TIME = 1_767_225_600_000_000
@@ -164,25 +149,25 @@ def body(outcome: dict[str, Any]) -> str:
 
 
 @pytest.fixture(scope="module")
-def child() -> Iterator[Any]:
+def child() -> Iterator[Child]:
     """Start the process that hosts the guests."""
-    with A.drive.Child(build.cache_folder() / "code") as started:
+    with Child(build.cache_folder() / "code") as started:
         yield started
 
 
 @pytest.fixture(params=build.TALLIES)
 def tally(request: pytest.FixtureRequest) -> Path:
     """Build one of the tallies, or skip with the command that gets its tool."""
-    return build.need(request.param)  # type: ignore[no-any-return]  # loaded by path
+    return build.need(request.param)
 
 
 @pytest.fixture(params=build.MACHINES)
 def machine(request: pytest.FixtureRequest) -> Path:
     """Build one of the machines, or skip with the command that gets its tool."""
-    return build.need(request.param)  # type: ignore[no-any-return]  # loaded by path
+    return build.need(request.param)
 
 
-def test_every_language_answers_the_same_bytes(child: Any, tally: Path) -> None:
+def test_every_language_answers_the_same_bytes(child: Child, tally: Path) -> None:
     """Every shape of event, ours and broken: the report is that of the model, byte for byte."""
     events = corpus()
     outcomes = child.run(
@@ -192,14 +177,14 @@ def test_every_language_answers_the_same_bytes(child: Any, tally: Path) -> None:
     assert body(outcomes[-1]) == as_json(expected(events))
 
 
-def test_a_view_describes_itself(child: Any, tally: Path) -> None:
+def test_a_view_describes_itself(child: Child, tally: Path) -> None:
     """`describe` gives title, description and a JSON Schema, before `init` as after it."""
     described = json.loads(child.run(tally, [["trial"]], facts=FACTS, limits=LIMITS)[-1]["describe"])
     assert described["title"] == "Tally"
     assert described["parameters"]["properties"]["type"]["type"] == "array"
 
 
-def test_a_question_arrives_whole_and_in_order(child: Any, tally: Path) -> None:
+def test_a_question_arrives_whole_and_in_order(child: Child, tally: Path) -> None:
     """Parameters with repeats, body, facts and what `init` was given come through unchanged, any text."""
     params = [["type", "b"], ["echo", "ä\x00\n😀"], ["type", "a"], ["type", "b"], ["echo", ""]]
     facts = [["basis", "received"], ["window-from", "1"], ["basis", "again"]]
@@ -216,7 +201,7 @@ def test_a_question_arrives_whole_and_in_order(child: Any, tally: Path) -> None:
     }
 
 
-def test_refusals_leave_the_view_standing(child: Any, tally: Path) -> None:
+def test_refusals_leave_the_view_standing(child: Child, tally: Path) -> None:
     """An unknown parameter is `invalid`, a failure is `failed`, and the next question is answered."""
     steps = [["open"], ["query", [["colour", "red"]]], ["query", [["boom", "fail"]]], ["query"]]
     _, _, invalid, failed, fine = child.run(tally, steps, facts=FACTS, limits=LIMITS)
@@ -237,7 +222,7 @@ def test_refusals_leave_the_view_standing(child: Any, tally: Path) -> None:
     ],
 )
 def test_a_question_that_hurts_takes_its_instance_only(
-    child: Any, tally: Path, how: str, error: str, kind: str | None
+    child: Child, tally: Path, how: str, error: str, kind: str | None
 ) -> None:
     """A trap, an endless loop and 100 MiB end the instance; a fresh one answers as before."""
     events = corpus()[:50]
@@ -262,7 +247,7 @@ def test_a_question_that_hurts_takes_its_instance_only(
         ('{"trap-at":7,"fail-at":7}', "GuestError"),
     ],
 )
-def test_an_append_fails_at_its_event(child: Any, tally: Path, config: str, error: str) -> None:
+def test_an_append_fails_at_its_event(child: Child, tally: Path, config: str, error: str) -> None:
     """Batches before the event fold; the batch that holds it fails, and the instance is gone."""
     events = corpus()[:12]
     steps = [["open"], append(1, events[:6]), append(7, events[6:])]
@@ -276,7 +261,7 @@ def test_an_append_fails_at_its_event(child: Any, tally: Path, config: str, erro
 @pytest.mark.parametrize(
     "config", ["{", "[]", "null", '"fail-at"', '{"fail-at":"7"}', '{"fail-at":-1}', '{"colour":1}']
 )
-def test_a_configuration_is_refused_at_deploy(child: Any, tally: Path, config: str) -> None:
+def test_a_configuration_is_refused_at_deploy(child: Child, tally: Path, config: str) -> None:
     """What `init` says to a configuration it does not take reaches whoever deploys."""
     outcome = child.run(tally, [["trial"]], config=config, limits=LIMITS)[-1]
     assert outcome.get("error") == "NotAView", outcome
@@ -286,7 +271,7 @@ def test_a_configuration_is_refused_at_deploy(child: Any, tally: Path, config: s
 @pytest.mark.parametrize(
     "parts", [["nonsense"], ["tally 2 0\n"], [""], ["tally 1 0 0 0 0 0 0 0 0 0\n", "x 1 y\n"]]
 )
-def test_another_snapshot_is_refused(child: Any, tally: Path, parts: list[str]) -> None:
+def test_another_snapshot_is_refused(child: Child, tally: Path, parts: list[str]) -> None:
     """`restore` refuses what its `snapshot` did not give."""
     given = b64([part.encode() for part in parts])
     outcome = child.run(tally, [["open"], ["reopen", given]], limits=LIMITS)[-1]
@@ -294,7 +279,7 @@ def test_another_snapshot_is_refused(child: Any, tally: Path, parts: list[str]) 
     assert outcome["text"] == "not a snapshot of a tally"
 
 
-def test_a_byte_order_mark_is_no_json(child: Any, tally: Path) -> None:
+def test_a_byte_order_mark_is_no_json(child: Child, tally: Path) -> None:
     """An event that begins with U+FEFF is unreadable; the engine of the JavaScript guest drops the mark."""
     steps = [["open"], append(1, ['\ufeff{"type":"a"}'.encode()]), ["query"]]
     report = json.loads(body(child.run(tally, steps, limits=LIMITS)[-1]))
@@ -303,7 +288,7 @@ def test_a_byte_order_mark_is_no_json(child: Any, tally: Path) -> None:
 
 
 @pytest.mark.parametrize("levels", [300, 501, 100_000, 500_000])
-def test_deep_nesting_is_read_or_counted(child: Any, tally: Path, levels: int) -> None:
+def test_deep_nesting_is_read_or_counted(child: Child, tally: Path, levels: int) -> None:
     """JSON of any depth harms no guest; that in Python reads 500 levels and counts what is deeper."""
     event = b'{"type":"deep","a":' + b"[" * levels + b"]" * levels + b"}"
     steps = [["open"], append(1, [event, b"{}"]), ["query"]]
@@ -312,7 +297,7 @@ def test_deep_nesting_is_read_or_counted(child: Any, tally: Path, levels: int) -
     assert (report["counts"].get("deep", 0), report["unreadable"]) == ((0, 1) if counted else (1, 0))
 
 
-def test_snapshots_pass_between_languages(child: Any) -> None:
+def test_snapshots_pass_between_languages(child: Child) -> None:
     """The tallies give the same parts, several of them, so each can go on from the parts of any other."""
     events = corpus()
     parts: list[str] = []
@@ -345,7 +330,7 @@ def walk(events: Sequence[bytes], chance: random.Random, step: Any) -> list[list
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_way_to_a_state_does_not_show(child: Any, tally: Path, seed: int) -> None:
+def test_the_way_to_a_state_does_not_show(child: Child, tally: Path, seed: int) -> None:
     """Batch sizes, snapshots, restores and questions in between: the same answer and the same snapshot."""
     events = corpus()
     straight = child.run(tally, [["open"], append(1, events), ["query"], ["snapshot"]], limits=LIMITS)
@@ -362,7 +347,7 @@ def machine_append(first: int, events: Sequence[bytes]) -> list[object]:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_a_machine_sees_nothing_but_its_events(child: Any, machine: Path, seed: int) -> None:
+def test_a_machine_sees_nothing_but_its_events(child: Child, machine: Path, seed: int) -> None:
     """Two folds give the same bytes: clock and randomness come from the events, batches do not show."""
     events = [event for event in corpus() if len(event) < 1_000][:120]
     ask: list[object] = ["query", [], "a question"]
@@ -381,7 +366,7 @@ def fnv(events: Sequence[bytes]) -> str:
 
 
 @pytest.mark.parametrize("name", ["machine-c", "machine-python"])
-def test_a_machine_gets_the_exact_bytes(child: Any, name: str) -> None:
+def test_a_machine_gets_the_exact_bytes(child: Child, name: str) -> None:
     """Events that are no text, an empty question as JSON of the parameters, and a body as it is."""
     events = [*BINARY, b'{"type":"a"}', bytes(range(256)) * 64]
     steps: list[list[object]] = [["open"], machine_append(1, events)]
@@ -400,7 +385,7 @@ def test_a_machine_gets_the_exact_bytes(child: Any, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["machine-c", "machine-python"])
 @pytest.mark.parametrize(("event", "kind"), [(b"trap", None), (b"loop", "fuel")])
-def test_a_machine_fails_at_its_event(child: Any, name: str, event: bytes, kind: str | None) -> None:
+def test_a_machine_fails_at_its_event(child: Child, name: str, event: bytes, kind: str | None) -> None:
     """A machine has no way to refuse an event but to trap; both kinds are decided."""
     limits = LIMITS | {"fold_fuel_per_batch": 500_000_000}
     outcome = child.run(build.need(name), [["open"], machine_append(1, [b"fine", event])], limits=limits)[-1]
@@ -409,14 +394,14 @@ def test_a_machine_fails_at_its_event(child: Any, name: str, event: bytes, kind:
 
 
 @pytest.mark.parametrize("name", ["machine-c", "machine-python"])
-def test_a_machine_that_answers_too_much_loses_its_instance(child: Any, name: str) -> None:
+def test_a_machine_that_answers_too_much_loses_its_instance(child: Child, name: str) -> None:
     """Eighty mebibytes cannot be lifted byte by byte; the question fails and the host lives."""
     limits = {"view_memory_bytes": 1 << 30}
     outcome = child.run(build.need(name), [["open"], ["query", [], "big"]], limits=limits)[-1]
     assert (outcome.get("error"), outcome.get("usable")) == ("AnswerTooLarge", False), outcome
 
 
-def test_a_machine_with_senses_senses_the_log(child: Any) -> None:
+def test_a_machine_with_senses_senses_the_log(child: Child) -> None:
     """With WASI imports: the clock is the event's time, randomness differs by event, the rest is empty."""
     steps: list[list[object]] = [["open"], machine_append(1, [b"a", b"b"]), ["query"], ["query"]]
     outcomes = child.run(build.need("machine-python-wasi"), steps, limits=LIMITS)

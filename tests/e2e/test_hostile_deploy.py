@@ -3,42 +3,28 @@
 Each runs in a child process, which must answer with the stated refusal and then serve an honest view.
 """
 
-import importlib.util
 import random
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.guests import attack as attacks
+from tests.guests import build, wat
+from tests.guests.attack import Make
+from tests.guests.drive import Child
 
 
-def _attack_module() -> Any:
-    path = Path(__file__).parents[1] / "guests" / "attack.py"
-    spec = importlib.util.spec_from_file_location("guests_attack", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules.setdefault("guests_attack", importlib.util.module_from_spec(spec))
-    if not hasattr(module, "Attack"):
-        spec.loader.exec_module(module)
-    return module
-
-
-A = _attack_module()
-wat = A.wat
-
-
-def refused(what: str, make: Any, says: str = "", **limits: object) -> Any:
+def refused(what: str, make: Make, says: str = "", **limits: object) -> attacks.Attack:
     """Return an attack that deploying must end."""
-    return A.Attack(what, make, A.TRIAL, "NotAView", says, limits=limits)
+    return attacks.Attack(what, make, attacks.TRIAL, "NotAView", says, limits=limits)
 
 
-def grafted(extra: str) -> Any:
+def grafted(extra: str) -> Make:
     """Return a maker of the honest view with definitions added."""
     return lambda: wat.grafted(extra)
 
 
-def in_module(body: str) -> Any:
+def in_module(body: str) -> Make:
     """Return a maker of the honest view with one more core module, which nothing instantiates."""
     return grafted(f"(core module {body})")
 
@@ -144,7 +130,7 @@ MACHINE = """(component
 )"""
 
 
-def machine(extra: str = "") -> Any:
+def machine(extra: str = "") -> Make:
     """Return a maker of an honest machine with definitions added."""
     return lambda: wat.parsed(MACHINE.replace("{extra}", extra))
 
@@ -177,8 +163,11 @@ IMPORTS = [
     refused("a machine that imports WASI 0.3", machine(imported("wasi:cli/environment@0.3.0")), "wasi:cli"),
     refused("a machine that imports the unknown", machine(imported("evil:corp/backdoor@6.6.6")), "evil:corp"),
     refused("a machine that imports a function", machine('(import "now" (func (result u64)))'), "now"),
-    A.Attack(
-        "an honest machine", machine(), (["trial"], ["open"], ["append", 1, A.EVENTS], ["query"]), A.FINE
+    attacks.Attack(
+        "an honest machine",
+        machine(),
+        (["trial"], ["open"], ["append", 1, attacks.EVENTS], ["query"]),
+        attacks.FINE,
     ),
 ]
 
@@ -189,7 +178,7 @@ def honest() -> bytes:
     return content
 
 
-def written(content: bytes) -> Any:
+def written(content: bytes) -> Make:
     """Return a maker of a file of these bytes."""
     return lambda: wat.written(content)
 
@@ -199,8 +188,8 @@ def core_module() -> Path:
     out = wat.written(b"").with_name("core-module.wasm")
     source = out.with_suffix(".wat")
     source.write_text(wat.core())
-    A.build.wasm_tools("parse", source, "-o", out)
-    return out  # type: ignore[no-any-return]  # loaded by path
+    build.wasm_tools("parse", source, "-o", out)
+    return out
 
 
 def leb(number: int) -> bytes:
@@ -268,7 +257,7 @@ BYTES = [
 ]
 
 
-def huge_body(text: str, times: int) -> Any:
+def huge_body(text: str, times: int) -> Make:
     """Return a maker of the honest view with a function that repeats `text`."""
     return in_module(f"(func {text * times})")
 
@@ -283,79 +272,79 @@ def tuples(depth: int) -> str:
 SIZES = [
     refused("a function of 700 KiB", huge_body("(drop (i32.const 1234567))", 120_000), "function"),
     refused("types that unfold to 2^40 parts", grafted(tuples(40))),
-    A.Attack(
+    attacks.Attack(
         "a function of 100,000 nested blocks",
         in_module(f"(func {'block ' * 100_000} {'end ' * 100_000})"),
-        A.TRIAL,
-        A.FINE,
+        attacks.TRIAL,
+        attacks.FINE,
     ),
-    A.Attack(
+    attacks.Attack(
         "50,000 locals in each of 200 functions",
         in_module(f"(func (local {'i64 ' * 50_000}))" * 200),
-        A.TRIAL,
-        A.FINE,
+        attacks.TRIAL,
+        attacks.FINE,
     ),
-    A.Attack(
+    attacks.Attack(
         "a jump table of 40,000 entries in each of 10 functions",
         in_module(f"(func (param i32) (block $b (br_table {'$b ' * 40_000} (local.get 0))))" * 10),
-        A.TRIAL,
-        A.FINE,
+        attacks.TRIAL,
+        attacks.FINE,
     ),
-    A.Attack(
+    attacks.Attack(
         "a name that is 90 KB long",
         grafted(f'(import "a{"b" * 90_000}" (instance))'),
-        A.TRIAL,
+        attacks.TRIAL,
         "NotAView",
     ),
 ]
 
 
 @pytest.fixture(scope="module")
-def child() -> Iterator[Any]:
+def child() -> Iterator[Child]:
     """Start the process that hosts the hostile components."""
-    with A.drive.Child(A.build.cache_folder() / "code") as started:
+    with Child(build.cache_folder() / "code") as started:
         yield started
 
 
 @pytest.mark.parametrize("attack", FEATURES, ids=lambda attack: attack.what)
-def test_features_that_are_off_are_refused(child: Any, attack: Any) -> None:
+def test_features_that_are_off_are_refused(child: Child, attack: attacks.Attack) -> None:
     """What is not deterministic or has no bound cannot be deployed, even where nothing uses it."""
-    A.carry_out(child, attack)
+    attacks.carry_out(child, attack)
 
 
 @pytest.mark.parametrize("attack", IMPORTS, ids=lambda attack: attack.what)
-def test_imports_are_refused_by_name(child: Any, attack: Any) -> None:
+def test_imports_are_refused_by_name(child: Child, attack: attacks.Attack) -> None:
     """A view imports nothing; a machine WASI 0.2 at most; the refusal says which import it was."""
-    A.carry_out(child, attack)
+    attacks.carry_out(child, attack)
 
 
 @pytest.mark.parametrize("attack", BYTES, ids=lambda attack: attack.what)
-def test_bytes_that_are_no_component_are_refused(child: Any, attack: Any) -> None:
+def test_bytes_that_are_no_component_are_refused(child: Child, attack: attacks.Attack) -> None:
     """Damaged, foreign and bloated bytes get a sentence, quickly."""
-    last = A.carry_out(child, attack)[-1]
+    last = attacks.carry_out(child, attack)[-1]
     assert len(last["reason"]) <= 2_000
 
 
 @pytest.mark.parametrize("attack", SIZES, ids=lambda attack: attack.what)
-def test_compiling_is_bounded(child: Any, attack: Any) -> None:
+def test_compiling_is_bounded(child: Child, attack: attacks.Attack) -> None:
     """What would cost the compiler too much is refused, and the host lives."""
-    A.carry_out(child, attack)
+    attacks.carry_out(child, attack)
 
 
 @pytest.mark.parametrize("share", range(1, 20))
-def test_a_component_cut_anywhere_is_refused(child: Any, share: int) -> None:
+def test_a_component_cut_anywhere_is_refused(child: Child, share: int) -> None:
     """Twenty places to cut an honest view."""
     whole = honest()
-    A.carry_out(child, refused(f"cut at {share}/20", written(whole[: len(whole) * share // 20])))
+    attacks.carry_out(child, refused(f"cut at {share}/20", written(whole[: len(whole) * share // 20])))
 
 
-def test_a_flipped_bit_is_refused_or_harmless(child: Any) -> None:
+def test_a_flipped_bit_is_refused_or_harmless(child: Child) -> None:
     """With one bit flipped, an honest view is refused with a sentence, traps, or runs; the host survives."""
-    whole = honest()
-    allowed = {"NotAView", "GuestTrap", "GuestError", "SnapshotUnsupported", A.FINE}
-    for _ in range(40):
-        at, bit = RANDOM.randrange(len(whole)), RANDOM.randrange(8)
+    whole, chance = honest(), random.Random(2)  # noqa: S311 - the same bits in every run
+    allowed = {"NotAView", "GuestTrap", "GuestError", "SnapshotUnsupported", attacks.FINE}
+    for _ in range(30):
+        at, bit = chance.randrange(len(whole)), chance.randrange(8)
         damaged = bytearray(whole)
         damaged[at] ^= 1 << bit
-        outcomes = A.life(child, wat.written(bytes(damaged)))
-        assert outcomes[-1].get("error", A.FINE) in allowed, (at, bit, outcomes[-1])
+        outcomes = attacks.life(child, wat.written(bytes(damaged)))
+        assert outcomes[-1].get("error", attacks.FINE) in allowed, (at, bit, outcomes[-1])

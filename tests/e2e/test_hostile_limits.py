@@ -4,28 +4,14 @@ Each runs in a child process, which must answer with the stated refusal and then
 """
 
 import base64
-import importlib.util
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.guests import attack as attacks
+from tests.guests import build, wat
+from tests.guests.attack import Make
+from tests.guests.drive import Child
 
-
-def _attack_module() -> Any:
-    path = Path(__file__).parents[1] / "guests" / "attack.py"
-    spec = importlib.util.spec_from_file_location("guests_attack", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules.setdefault("guests_attack", importlib.util.module_from_spec(spec))
-    if not hasattr(module, "Attack"):
-        spec.loader.exec_module(module)
-    return module
-
-
-A = _attack_module()
-wat = A.wat
 SPOT = 400
 MIB = 1 << 20
 
@@ -39,17 +25,17 @@ FRAMES = f"""(func $deep (param i64) (result i64) (local {"v128 " * 2000})
   (i64.add (call $deep (local.get 0)) (i64x2.extract_lane 0 (local.get 1))))"""
 
 
-def view(extra: str = "", **parts: str) -> Any:
+def view(extra: str = "", **parts: str) -> Make:
     """Return a maker of the honest view with parts replaced."""
     return lambda: wat.component(wat.core(extra=extra, **parts))
 
 
-def grafted(extra: str) -> Any:
+def grafted(extra: str) -> Make:
     """Return a maker of the honest view with definitions added."""
     return lambda: wat.grafted(extra)
 
 
-def modules(count: int, body: str) -> Any:
+def modules(count: int, body: str) -> Make:
     """Return a maker of the honest view with `count` instances of one more core module."""
     instances = "\n".join("(core instance (instantiate $extra))" for _ in range(count))
     return grafted(f"(core module $extra {body})\n{instances}")
@@ -64,105 +50,116 @@ WALL = {
 """So much fuel that only the clock ends a loop."""
 
 LOOPS = [
-    A.Attack(
+    attacks.Attack(
         "start never ends",
         view(f"(func $go {wat.FOREVER}) (start $go)"),
-        A.TRIAL,
+        attacks.TRIAL,
         "NotAView",
         "fuel",
     ),
-    A.Attack("describe never ends", view(describe=wat.FOREVER), A.TRIAL, "NotAView", "fuel"),
-    A.Attack("init never ends", view(init=wat.FOREVER), A.OPEN, "GuestTrap", kind="fuel"),
-    A.Attack("append never ends", view(append=wat.FOREVER), A.APPEND, "GuestTrap", kind="fuel"),
-    A.Attack("query never ends", view(query=wat.FOREVER), A.QUERY, "GuestTrap", kind="fuel"),
-    A.Attack("snapshot never ends", view(snapshot=wat.FOREVER), A.SNAPSHOT, "GuestTrap", kind="fuel"),
-    A.Attack("restore never ends", view(restore=wat.FOREVER), A.REOPEN, "GuestTrap", kind="fuel"),
-    A.Attack("the clock ends append", view(append=wat.FOREVER), A.APPEND, "Aborted", limits=WALL),
-    A.Attack("the clock ends query", view(query=wat.FOREVER), A.QUERY, "Aborted", limits=WALL),
-    A.Attack(
+    attacks.Attack("describe never ends", view(describe=wat.FOREVER), attacks.TRIAL, "NotAView", "fuel"),
+    attacks.Attack("init never ends", view(init=wat.FOREVER), attacks.OPEN, "GuestTrap", kind="fuel"),
+    attacks.Attack("append never ends", view(append=wat.FOREVER), attacks.APPEND, "GuestTrap", kind="fuel"),
+    attacks.Attack("query never ends", view(query=wat.FOREVER), attacks.QUERY, "GuestTrap", kind="fuel"),
+    attacks.Attack(
+        "snapshot never ends", view(snapshot=wat.FOREVER), attacks.SNAPSHOT, "GuestTrap", kind="fuel"
+    ),
+    attacks.Attack("restore never ends", view(restore=wat.FOREVER), attacks.REOPEN, "GuestTrap", kind="fuel"),
+    attacks.Attack("the clock ends append", view(append=wat.FOREVER), attacks.APPEND, "Aborted", limits=WALL),
+    attacks.Attack("the clock ends query", view(query=wat.FOREVER), attacks.QUERY, "Aborted", limits=WALL),
+    attacks.Attack(
         "the clock ends start",
         view(f"(func $go {wat.FOREVER}) (start $go)"),
-        A.OPEN,
+        attacks.OPEN,
         "Aborted",
         limits=WALL,
     ),
-    A.Attack(
+    attacks.Attack(
         "an interruption ends append",
         view(append=wat.FOREVER),
-        (["open"], ["interrupt", 0.2], ["append", 1, A.EVENTS]),
+        (["open"], ["interrupt", 0.2], ["append", 1, attacks.EVENTS]),
         "Aborted",
         limits={**WALL, "fold_batch_seconds": 60.0},
     ),
-    A.Attack(
+    attacks.Attack(
         "fills memory for ever, which costs fuel by the byte",
         view(append=f"(loop $again {FILL} (br $again)) unreachable"),
-        A.APPEND,
+        attacks.APPEND,
         "GuestTrap",
         kind="fuel",
     ),
 ]
 
 MEMORY = [
-    A.Attack("append takes all memory, and lives", view(append=f"{GROW} i32.const 16"), A.ALL, A.FINE),
-    A.Attack(
+    attacks.Attack(
+        "append takes all memory, and lives", view(append=f"{GROW} i32.const 16"), attacks.ALL, attacks.FINE
+    ),
+    attacks.Attack(
         "append takes all memory, and traps",
         view(append=f"{GROW} unreachable"),
-        A.APPEND,
+        attacks.APPEND,
         "GuestTrap",
         kind="unreachable",
     ),
-    A.Attack("start takes all memory", view(f"(func $go {GROW}) (start $go)"), A.ALL, A.FINE),
-    A.Attack("a memory that begins over the limit", view(memory="2000"), A.TRIAL, "NotAView"),
-    A.Attack("ten memories that begin with 32 MiB each", modules(10, "(memory 512)"), A.TRIAL, "NotAView"),
-    A.Attack(
+    attacks.Attack(
+        "start takes all memory", view(f"(func $go {GROW}) (start $go)"), attacks.ALL, attacks.FINE
+    ),
+    attacks.Attack("a memory that begins over the limit", view(memory="2000"), attacks.TRIAL, "NotAView"),
+    attacks.Attack(
+        "ten memories that begin with 32 MiB each", modules(10, "(memory 512)"), attacks.TRIAL, "NotAView"
+    ),
+    attacks.Attack(
         "twelve memories that grow in their start functions",
         modules(12, f"(memory 1) (func $go {GROW}) (start $go)"),
-        A.ALL,
-        A.FINE,
+        attacks.ALL,
+        attacks.FINE,
     ),
-    A.Attack("a thousand memories", modules(1000, "(memory 1)"), A.TRIAL, "NotAView"),
-    A.Attack("a thousand instances of nothing", modules(1000, ""), A.TRIAL, "NotAView"),
-    A.Attack("a thousand tables", modules(1000, "(table 1 funcref)"), A.TRIAL, "NotAView"),
-    A.Attack(
-        "a table of four thousand million", modules(1, "(table 0xffffffff funcref)"), A.TRIAL, "NotAView"
+    attacks.Attack("a thousand memories", modules(1000, "(memory 1)"), attacks.TRIAL, "NotAView"),
+    attacks.Attack("a thousand instances of nothing", modules(1000, ""), attacks.TRIAL, "NotAView"),
+    attacks.Attack("a thousand tables", modules(1000, "(table 1 funcref)"), attacks.TRIAL, "NotAView"),
+    attacks.Attack(
+        "a table of four thousand million",
+        modules(1, "(table 0xffffffff funcref)"),
+        attacks.TRIAL,
+        "NotAView",
     ),
-    A.Attack(
+    attacks.Attack(
         "a table that grows for ever",
         modules(
             1,
             "(table $t 1 funcref) (func $go (loop $more (br_if $more (i32.ne (i32.const -1) "
             "(table.grow $t (ref.null func) (i32.const 10000)))))) (start $go)",
         ),
-        A.ALL,
-        A.FINE,
+        attacks.ALL,
+        attacks.FINE,
     ),
-    A.Attack(
+    attacks.Attack(
         "data beyond memory",
         modules(1, '(memory 1) (data (i32.const 65530) "0123456789")'),
-        A.TRIAL,
+        attacks.TRIAL,
         "NotAView",
     ),
 ]
 
 STACK = [
-    A.Attack(
+    attacks.Attack(
         "append calls itself without end",
         view(f"{RECURSION}", append="(drop (call $deep (i64.const 1))) i32.const 16"),
-        A.APPEND,
+        attacks.APPEND,
         "GuestTrap",
         kind="stack",
     ),
-    A.Attack(
+    attacks.Attack(
         "frames of 32 KB",
         view(FRAMES, query="(drop (call $deep (i64.const 1))) i32.const 80"),
-        A.QUERY,
+        attacks.QUERY,
         "GuestTrap",
         kind="stack",
     ),
-    A.Attack(
+    attacks.Attack(
         "start calls itself without end",
         view(f"{RECURSION} (func $go (drop (call $deep (i64.const 1)))) (start $go)"),
-        A.TRIAL,
+        attacks.TRIAL,
         "NotAView",
         "stack",
     ),
@@ -170,157 +167,174 @@ STACK = [
 
 BIG = 200 * 16  # pages: 200 MiB
 ANSWERS = [
-    A.Attack(
+    attacks.Attack(
         "an answer of 100 MiB",
         view(wat.data(SPOT, 0, 320, 10, 1 << 17, 100 * MIB), memory=f"{BIG}", query=f"i32.const {SPOT}"),
-        A.QUERY,
+        attacks.QUERY,
         "AnswerTooLarge",
         limits={"view_memory_bytes": 256 * MIB},
     ),
-    A.Attack(
+    attacks.Attack(
         "an answer over a small limit",
         view(wat.data(SPOT, 0, 320, 10, 1 << 17, 1001), query=f"i32.const {SPOT}"),
-        A.QUERY,
+        attacks.QUERY,
         "AnswerTooLarge",
         limits={"answer_bytes": 1000},
     ),
-    A.Attack(
+    attacks.Attack(
         "an answer of exactly the limit",
         view(wat.data(SPOT, 0, 320, 10, 1 << 17, 1000), query=f"i32.const {SPOT}"),
-        A.QUERY,
-        A.FINE,
+        attacks.QUERY,
+        attacks.FINE,
         limits={"answer_bytes": 1000},
     ),
-    A.Attack(
+    attacks.Attack(
         "a content type of 100 MiB",
         view(wat.data(SPOT, 0, 1 << 17, 100 * MIB, 336, 2), memory=f"{BIG}", query=f"i32.const {SPOT}"),
-        A.QUERY,
-        A.FINE,
+        attacks.QUERY,
+        attacks.FINE,
         limits={"view_memory_bytes": 256 * MIB},
     ),
-    A.Attack(
+    attacks.Attack(
         "a description of 100 MiB",
         view(wat.data(SPOT, 1 << 17, 100 * MIB), memory=f"{BIG}", describe=f"i32.const {SPOT}"),
-        A.TRIAL,
+        attacks.TRIAL,
         "NotAView",
         limits={"view_memory_bytes": 256 * MIB},
     ),
-    A.Attack(
+    attacks.Attack(
         "a description that is no JSON",
         view(wat.data(SPOT, 336, 2), describe=f"i32.const {SPOT}"),
-        A.TRIAL,
+        attacks.TRIAL,
         "NotAView",
         "JSON",
     ),
-    A.Attack(
+    attacks.Attack(
         "a description that is a JSON array",
         view(f'{wat.data(SPOT, 500, 2)} (data (i32.const 500) "[]")', describe=f"i32.const {SPOT}"),
-        A.TRIAL,
+        attacks.TRIAL,
         "NotAView",
         "JSON",
     ),
-    A.Attack(
+    attacks.Attack(
         "a description that nests without end",
         view(
             f'{wat.data(SPOT, 500, 100000)} (data (i32.const 500) "{"[" * 100000}")',
             describe=f"i32.const {SPOT}",
         ),
-        A.TRIAL,
+        attacks.TRIAL,
         "NotAView",
         "JSON",
     ),
 ]
 
 SNAPSHOTS = [
-    A.Attack("a part for ever", view(snapshot=f"i32.const {wat.PART}"), A.SNAPSHOT, "SnapshotUnsupported"),
-    A.Attack(
+    attacks.Attack(
+        "a part for ever",
+        view(snapshot=f"i32.const {wat.PART}"),
+        attacks.SNAPSHOT,
+        "SnapshotUnsupported",
+        limits={"snapshot_bytes": 8 * MIB},
+    ),
+    attacks.Attack(
         "empty parts for ever",
         view(wat.data(SPOT, 1, 336, 0), snapshot=f"i32.const {SPOT}"),
-        A.SNAPSHOT,
+        attacks.SNAPSHOT,
         "SnapshotUnsupported",
+        limits={"snapshot_bytes": 8 * MIB},
     ),
-    A.Attack(
+    attacks.Attack(
         "parts of 15 MiB for ever",
         view(wat.data(SPOT, 1, 1 << 17, 15 * MIB), memory="300", snapshot=f"i32.const {SPOT}"),
-        A.SNAPSHOT,
+        attacks.SNAPSHOT,
         "SnapshotUnsupported",
         limits={"snapshot_bytes": 64 * MIB},
     ),
-    A.Attack(
+    attacks.Attack(
         "a part of 17 MiB",
         view(wat.data(SPOT, 1, 1 << 17, 17 * MIB), memory="300", snapshot=f"i32.const {SPOT}"),
-        A.SNAPSHOT,
+        attacks.SNAPSHOT,
         "SnapshotUnsupported",
     ),
-    A.Attack("no part at all", view(snapshot=f"i32.const {wat.OK}"), A.SNAPSHOT, "SnapshotUnsupported"),
-    A.Attack("snapshot traps", view(snapshot="unreachable"), A.SNAPSHOT, "GuestTrap", kind="unreachable"),
-    A.Attack("restore traps", view(restore="unreachable"), A.REOPEN, "GuestTrap", kind="unreachable"),
+    attacks.Attack(
+        "no part at all", view(snapshot=f"i32.const {wat.OK}"), attacks.SNAPSHOT, "SnapshotUnsupported"
+    ),
+    attacks.Attack(
+        "snapshot traps", view(snapshot="unreachable"), attacks.SNAPSHOT, "GuestTrap", kind="unreachable"
+    ),
+    attacks.Attack(
+        "restore traps", view(restore="unreachable"), attacks.REOPEN, "GuestTrap", kind="unreachable"
+    ),
 ]
 
 TRAPS = [
-    A.Attack(
+    attacks.Attack(
         "divides by zero",
         view(append="(i32.div_u (i32.const 1) (i32.const 0))"),
-        A.APPEND,
+        attacks.APPEND,
         "GuestTrap",
         kind="arithmetic",
     ),
-    A.Attack(
-        "reads beyond memory", view(append="(i32.load (i32.const -8))"), A.APPEND, "GuestTrap", kind="memory"
+    attacks.Attack(
+        "reads beyond memory",
+        view(append="(i32.load (i32.const -8))"),
+        attacks.APPEND,
+        "GuestTrap",
+        kind="memory",
     ),
-    A.Attack(
+    attacks.Attack(
         "calls through an empty table",
         view("(table 1 funcref)", append="(call_indirect (result i32) (i32.const 0))"),
-        A.APPEND,
+        attacks.APPEND,
         "GuestTrap",
         kind="table",
     ),
-    A.Attack("query traps", view(query="unreachable"), A.QUERY, "GuestTrap", kind="unreachable"),
+    attacks.Attack("query traps", view(query="unreachable"), attacks.QUERY, "GuestTrap", kind="unreachable"),
 ]
 
 
 @pytest.fixture(scope="module")
-def child() -> Iterator[Any]:
+def child() -> Iterator[Child]:
     """Start the process that hosts the hostile components."""
-    with A.drive.Child(A.build.cache_folder() / "code") as started:
+    with Child(build.cache_folder() / "code") as started:
         yield started
 
 
 @pytest.mark.parametrize("attack", LOOPS, ids=lambda attack: attack.what)
-def test_a_loop_ends(child: Any, attack: Any) -> None:
+def test_a_loop_ends(child: Child, attack: attacks.Attack) -> None:
     """Fuel is decided; the clock and an interruption only abort."""
-    A.carry_out(child, attack)
+    attacks.carry_out(child, attack)
 
 
 @pytest.mark.parametrize("attack", MEMORY, ids=lambda attack: attack.what)
-def test_memory_tables_and_instances_are_bounded(child: Any, attack: Any) -> None:
+def test_memory_tables_and_instances_are_bounded(child: Child, attack: attacks.Attack) -> None:
     """No way of growing takes more than the limit, one memory or many."""
-    outcomes = A.carry_out(child, attack)
+    outcomes = attacks.carry_out(child, attack)
     assert max((outcome.get("memory", 0) for outcome in outcomes), default=0) <= 64 * MIB
 
 
 @pytest.mark.parametrize("attack", STACK, ids=lambda attack: attack.what)
-def test_deep_recursion_is_a_trap(child: Any, attack: Any) -> None:
+def test_deep_recursion_is_a_trap(child: Child, attack: attacks.Attack) -> None:
     """The stack of the host is never overrun."""
-    A.carry_out(child, attack)
+    attacks.carry_out(child, attack)
 
 
 @pytest.mark.parametrize("attack", ANSWERS, ids=lambda attack: attack.what)
-def test_huge_answers_are_refused(child: Any, attack: Any) -> None:
+def test_huge_answers_are_refused(child: Child, attack: attacks.Attack) -> None:
     """What a guest says is measured before it is copied."""
-    A.carry_out(child, attack)
+    attacks.carry_out(child, attack)
 
 
 @pytest.mark.parametrize("attack", SNAPSHOTS, ids=lambda attack: attack.what)
-def test_snapshots_are_bounded(child: Any, attack: Any) -> None:
+def test_snapshots_are_bounded(child: Child, attack: attacks.Attack) -> None:
     """A snapshot ends, is within its limits, or is given up."""
-    A.carry_out(child, attack)
+    attacks.carry_out(child, attack)
 
 
 @pytest.mark.parametrize("attack", TRAPS, ids=lambda attack: attack.what)
-def test_a_trap_says_its_kind(child: Any, attack: Any) -> None:
+def test_a_trap_says_its_kind(child: Child, attack: attacks.Attack) -> None:
     """Each cause is told apart, and the instance is gone."""
-    A.carry_out(child, attack)
+    attacks.carry_out(child, attack)
 
 
 HEX = """
@@ -343,7 +357,7 @@ NANS = (
 )
 
 
-def test_not_a_number_has_one_form(child: Any) -> None:
+def test_not_a_number_has_one_form(child: Child) -> None:
     """A view that shows the bits of a NaN shows the same on every machine: the canonical ones."""
     puts = " ".join(f"(call $put {nan} (i32.const {600 + 16 * n}))" for n, nan in enumerate(NANS))
     component = wat.component(
@@ -352,6 +366,6 @@ def test_not_a_number_has_one_form(child: Any) -> None:
             query=f"{puts} i32.const {SPOT}",
         )
     )
-    last = child.run(component, A.QUERY, limits=A.LIMITS)[-1]
+    last = child.run(component, attacks.QUERY, limits=attacks.LIMITS)[-1]
     shown = base64.b64decode(last["body"]).decode()
     assert [shown[at : at + 16] for at in range(0, len(shown), 16)] == ["7ff8000000000000"] * len(NANS)

@@ -1,26 +1,15 @@
 """One attack on the host of views: what it does, how the component is made, and what the host must say."""
 
-import importlib.util
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from tests.guests import wat
+from tests.guests.drive import Child, Outcome
 
-def load(name: str) -> Any:
-    """Return a file of this folder as a module, one for each name."""
-    key = f"guests_{name}"
-    if key not in sys.modules:
-        spec = importlib.util.spec_from_file_location(key, Path(__file__).with_name(f"{name}.py"))
-        if spec is None or spec.loader is None:
-            raise ImportError(name)
-        sys.modules[key] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[key])
-    return sys.modules[key]
-
-
-build, drive, wat = load("build"), load("drive"), load("wat")
+Make = Callable[[], Path]
+"""Makes a component, or gives the one made before."""
 
 MIB = 1 << 20
 FUEL = 300_000_000
@@ -58,7 +47,7 @@ class Attack(NamedTuple):
     """`says` is a pattern that the text of the refusal must hold; `error` may be `FINE`."""
 
     what: str
-    make: Callable[[], Path]
+    make: Make
     steps: Sequence[Sequence[object]]
     error: str
     says: str = ""
@@ -66,17 +55,14 @@ class Attack(NamedTuple):
     limits: Mapping[str, object] = {}
 
 
-def life(child: Any, component: Path) -> list[dict[str, Any]]:
+def life(child: Child, component: Path) -> list[Outcome]:
     """Run a whole life of a component."""
-    outcomes: list[dict[str, Any]] = child.run(component, ALL, limits=LIMITS)
-    return outcomes
+    return child.run(component, ALL, limits=LIMITS)
 
 
-def carry_out(child: Any, attack: Attack) -> list[dict[str, Any]]:
+def carry_out(child: Child, attack: Attack) -> list[Outcome]:
     """Run an attack in the child, hold the host to its word, and see that an honest view is still served."""
-    outcomes: list[dict[str, Any]] = child.run(
-        attack.make(), attack.steps, limits={**LIMITS, **attack.limits}
-    )
+    outcomes = child.run(attack.make(), attack.steps, limits={**LIMITS, **attack.limits})
     last = outcomes[-1]
     assert last.get("error", FINE) == attack.error, (attack.what, last)
     assert not attack.kind or last["kind"] == attack.kind, (attack.what, last)

@@ -215,6 +215,7 @@ def _unpack_js(_work: Path, out: Path) -> None:
 # Rust
 
 RUST = GUESTS / "tally" / "rust"
+DEBIAN_CARGO = Path("/usr/bin/cargo")
 
 
 def _rustup_rust() -> str | None:
@@ -226,7 +227,7 @@ def _rustup_rust() -> str | None:
 
 
 def _debian_rust() -> str | None:
-    needed = (Path("/usr/bin/cargo"), Path("/usr/bin/rustc"), Path("/usr/bin/wasm-ld"))
+    needed = (DEBIAN_CARGO, Path("/usr/bin/rustc"), Path("/usr/bin/wasm-ld"))
     if not all(path.exists() for path in needed) or not list(Path("/usr/src").glob("rustc-web*")):
         return None
     return run(["/usr/bin/rustc", "--version"], GUESTS).strip()
@@ -250,7 +251,7 @@ def _make_rust(_work: Path, out: Path) -> None:
     else:
         linker = f"CARGO_TARGET_{WASM32.upper().replace('-', '_')}_LINKER"
         environment = {"RUSTC_BOOTSTRAP": "1", "RUSTC": "/usr/bin/rustc", linker: "/usr/bin/wasm-ld"}
-        run(["/usr/bin/cargo", *options, "-Zbuild-std=std,panic_abort"], RUST, **environment)
+        run([DEBIAN_CARGO, *options, "-Zbuild-std=std,panic_abort"], RUST, **environment)
     wasm_tools("component", "new", target / WASM32 / "release" / "tally.wasm", "-o", out)
 
 
@@ -282,7 +283,12 @@ def _source_key(name: str) -> str:
     return total.hexdigest()
 
 
-def _js_key() -> str:
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def js_key() -> str:
     """Return what the shipped component was built from, so that one of other sources is never run."""
     parts = [path.read_bytes() for path in _RECIPES["tally-js"].sources]
     return hashlib.sha256(b"\0".join([*parts, COMPONENTIZE_JS.encode()])).hexdigest()
@@ -301,9 +307,9 @@ def build(name: str) -> Path:
     try:
         tools = recipe.tools()
     except ToolMissing:
-        if name != "tally-js" or JS_FIXTURE_KEY.read_text().strip() != _js_key():
+        if name != "tally-js" or JS_FIXTURE_KEY.read_text().split() != [js_key(), digest_of(JS_FIXTURE)]:
             raise
-        return cached(f"packed {_js_key()}", name, _unpack_js)
+        return cached(f"packed {digest_of(JS_FIXTURE)}", name, _unpack_js)
     return cached(f"{name}\n{_source_key(name)}\n{tools}", name, recipe.make)
 
 
@@ -325,7 +331,7 @@ def need(name: str) -> Path:
 def pack_js() -> None:
     """Build "tally-js" and lay it packed beside its source, with what it was built from."""
     JS_FIXTURE.write_bytes(lzma.compress(build("tally-js").read_bytes(), preset=9 | lzma.PRESET_EXTREME))
-    JS_FIXTURE_KEY.write_text(f"{_js_key()}\n")
+    JS_FIXTURE_KEY.write_text(f"{js_key()} {digest_of(JS_FIXTURE)}\n")
 
 
 def main() -> int:

@@ -48,7 +48,7 @@ class Child:
         self._cache = cache
         self._process: subprocess.Popen[bytes] | None = None
 
-    def run(self, component: Path, steps: Sequence[Sequence[object]], **job: object) -> list[Outcome]:
+    def run(self, component: Path, steps: Sequence[object], **job: object) -> list[Outcome]:
         """Carry out a job and return its outcomes.
 
         Raises:

