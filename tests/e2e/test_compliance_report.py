@@ -1,8 +1,8 @@
 """The built-in view, shipped and rebuilt, against cases that were checked by hand.
 
-A file of `tests/cases/compliance-report` has `events` and `questions`. An event is `{time, event}`,
-`{time, text}`, `{time, hex}` or `{time, repeat: [text, times, …]}`. A question has `params`, `facts`
-(instants written as RFC 3339), and what must come: `expect` (one answer), `pages` (one after the other, by cursor) or
+A file of `tests/cases/compliance-report` has `events` and `questions`. An event is `{time, event}`, `{time,
+text}`, `{time, hex}` or `{time, repeat: [text, times, …]}`. A question has `params`, `facts` (instants
+written as RFC 3339), and what must come: `expect` (one answer), `pages` (one after the other, by cursor) or
 `refused` (part of the reason). In what is expected an object names the members that matter, unless `exact`;
 a list is whole.
 """
@@ -145,7 +145,10 @@ def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / SHIPPED.name
 
 
-@pytest.fixture(scope="module", params=["shipped", pytest.param("rebuilt", marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module",
+    params=["shipped", pytest.param("rebuilt", marks=[pytest.mark.slow, pytest.mark.timeout(1_200)])],
+)
 def view(request: pytest.FixtureRequest, folder: Path) -> Compiled:
     """Every test runs with the shipped component, and with the rebuilt one where Rust is there."""
     path: Path = SHIPPED if request.param == "shipped" else request.getfixturevalue("rebuilt")
