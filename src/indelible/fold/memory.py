@@ -10,7 +10,7 @@ Where the map cannot be read, or a memory is not found, its whole share of the l
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,22 +21,39 @@ _WAIT_SECONDS = 0.5
 _watching = threading.Lock()
 
 
-def parse_regions(lines: Iterable[bytes]) -> Mapping[int, int]:
+def parse_regions(lines: Sequence[bytes]) -> Mapping[int, int]:
     """Return start and size in bytes of every run that looks like a linear memory.
 
-    `lines` are those of /proc/self/maps: `start-end perms …`, ordered by address.
+    `lines` are those of /proc/self/maps: `start-end perms …`, ordered by address. Only the few without access
+    are looked at closely, and what stands right before them.
     """
     regions = {}
-    run_start = run_end = -1
-    for line in lines:
-        span, perms = line.split(b" ", 2)[:2]
-        start, _, end = (int(part, 16) if part != b"-" else 0 for part in span.partition(b"-"))
-        if perms.startswith(b"rw"):
-            run_start = run_start if start == run_end else start
-            run_end = end
-        elif perms.startswith(b"---") and start == run_end and end - start >= _INACCESSIBLE_BYTES:
-            regions[run_start] = run_end - run_start
+    for place, line in enumerate(lines):
+        if b" ---p " not in line:
+            continue
+        start, end = _span(line)
+        if end - start < _INACCESSIBLE_BYTES:
+            continue
+        first = _run_before(lines, place, start)
+        if first < start:
+            regions[first] = start - first
     return regions
+
+
+def _span(line: bytes) -> tuple[int, int]:
+    start, _, end = line.partition(b" ")[0].partition(b"-")
+    return int(start, 16), int(end, 16)
+
+
+def _run_before(lines: Sequence[bytes], place: int, end: int) -> int:
+    """Return where the accessible run begins that ends at `end`, right before the line at `place`."""
+    while place > 0:
+        place -= 1
+        start, stop = _span(lines[place])
+        if stop != end or b" rw" not in lines[place]:
+            break
+        end = start
+    return end
 
 
 def _regions() -> Mapping[int, int]:
