@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import stat
@@ -46,6 +47,7 @@ def serving(data: Path) -> Iterator[Running]:
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("INDELIBLE_")},
     )
     said: list[str] = []
     try:
