@@ -54,7 +54,7 @@ def test_the_log_of_pages_is_synced_between_its_write_and_the_201(tmp_path: Path
         stop_traced(server)
     steps = list(interesting(trace))
     for number, receipt in enumerate(receipts):
-        mark, leaf = f"payload-{number}\\", receipt["leaf_hash"]
+        mark, leaf = f"payload-{number}.", receipt["leaf_hash"]
         written = next(i for i, (name, text) in enumerate(steps) if name == "wal" and mark in text)
         answered = next(i for i, (name, text) in enumerate(steps) if name == "send" and leaf in text)
         between = [name for name, _ in steps[written:answered]]
