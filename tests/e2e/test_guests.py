@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from tests.guests import build
-from tests.guests.drive import Child
+from tests.guests.drive import Child, code_folder
 
 WRITERS = ("11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222")
 TIME = 1_767_225_600_000_000
@@ -151,7 +151,7 @@ def body(outcome: dict[str, Any]) -> str:
 @pytest.fixture(scope="module")
 def child() -> Iterator[Child]:
     """Start the process that hosts the guests."""
-    with Child(build.cache_folder() / "code") as started:
+    with Child(code_folder(build.cache_folder())) as started:
         yield started
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.guests import attack as attacks
 from tests.guests import build, wat
 from tests.guests.attack import Make
-from tests.guests.drive import Child
+from tests.guests.drive import Child, code_folder
 
 TOP = 0xFFFF_FFF0
 """An address beyond any memory of a test."""
@@ -311,7 +311,7 @@ NAMES = [
 @pytest.fixture(scope="module")
 def child() -> Iterator[Child]:
     """Start the process that hosts the hostile components."""
-    with Child(build.cache_folder() / "code") as started:
+    with Child(code_folder(build.cache_folder())) as started:
         yield started
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.guests import attack as attacks
 from tests.guests import build, wat
 from tests.guests.attack import Make
-from tests.guests.drive import Child
+from tests.guests.drive import Child, code_folder
 
 
 def refused(what: str, make: Make, says: str = "", **limits: object) -> attacks.Attack:
@@ -302,7 +302,7 @@ SIZES = [
 @pytest.fixture(scope="module")
 def child() -> Iterator[Child]:
     """Start the process that hosts the hostile components."""
-    with Child(build.cache_folder() / "code") as started:
+    with Child(code_folder(build.cache_folder())) as started:
         yield started
 
 

@@ -10,13 +10,20 @@ import pytest
 from tests.guests import attack as attacks
 from tests.guests import build, wat
 from tests.guests.attack import Make
-from tests.guests.drive import Child
+from tests.guests.drive import Child, code_folder
 
 SPOT = 400
 MIB = 1 << 20
 
-GROW = "(loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))"
-"""Takes memory a mebibyte at a time until there is no more."""
+
+def grow(most_pages: int) -> str:
+    """Take memory a mebibyte at a time until there is no more; trap if that was more than it should be."""
+    return f"""(loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))
+      (if (i32.gt_u (memory.size) (i32.const {most_pages})) (then unreachable))"""
+
+
+PAGES = 64 * 16
+"""The limit of the tests, 64 MiB, in pages of WebAssembly."""
 
 FILL = "(memory.fill (i32.const 0) (i32.const 7) (i32.const 1048576))"
 RECURSION = "(func $deep (param i64) (result i64) (i64.add (call $deep (local.get 0)) (i64.const 1)))"
@@ -92,17 +99,20 @@ LOOPS = [
 
 MEMORY = [
     attacks.Attack(
-        "append takes all memory, and lives", view(append=f"{GROW} i32.const 16"), attacks.ALL, attacks.FINE
+        "append takes all memory, and lives",
+        view(append=f"{grow(PAGES)} i32.const 16"),
+        attacks.ALL,
+        attacks.FINE,
     ),
     attacks.Attack(
         "append takes all memory, and traps",
-        view(append=f"{GROW} unreachable"),
+        view(append=f"{grow(PAGES)} unreachable"),
         attacks.APPEND,
         "GuestTrap",
         kind="unreachable",
     ),
     attacks.Attack(
-        "start takes all memory", view(f"(func $go {GROW}) (start $go)"), attacks.ALL, attacks.FINE
+        "start takes all memory", view(f"(func $go {grow(PAGES)}) (start $go)"), attacks.ALL, attacks.FINE
     ),
     attacks.Attack("a memory that begins over the limit", view(memory="2000"), attacks.TRIAL, "NotAView"),
     attacks.Attack(
@@ -110,7 +120,7 @@ MEMORY = [
     ),
     attacks.Attack(
         "twelve memories that grow in their start functions",
-        modules(12, f"(memory 1) (func $go {GROW}) (start $go)"),
+        modules(12, f"(memory 1) (func $go {grow(PAGES // 8)}) (start $go)"),
         attacks.ALL,
         attacks.FINE,
     ),
@@ -296,7 +306,7 @@ TRAPS = [
 @pytest.fixture(scope="module")
 def child() -> Iterator[Child]:
     """Start the process that hosts the hostile components."""
-    with Child(build.cache_folder() / "code") as started:
+    with Child(code_folder(build.cache_folder())) as started:
         yield started
 
 

@@ -19,6 +19,8 @@ one is `{"error": class, …}` when it failed, except that a refused question do
 """
 
 import base64
+import hashlib
+import importlib.util
 import json
 import os
 import selectors
@@ -35,6 +37,20 @@ JOB_SECONDS = 240.0
 CACHE = "INDELIBLE_GUESTS_CACHE"
 
 Outcome = dict[str, Any]
+
+
+def code_folder(base: Path) -> Path:
+    """Return the folder under `base` for compiled code, another one whenever the host's sources change.
+
+    What the host decides when it compiles is thus tested anew, while a second run finds its code.
+    """
+    spec = importlib.util.find_spec("indelible")
+    if spec is None or spec.origin is None:
+        raise ImportError("indelible")
+    total = hashlib.sha256()
+    for name in ("cache", "compile", "compile_child", "engine", "scan", "signature"):
+        total.update(Path(spec.origin).with_name("fold").joinpath(f"{name}.py").read_bytes())
+    return base / f"code-{total.hexdigest()[:16]}"
 
 
 class Crashed(AssertionError):
