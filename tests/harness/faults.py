@@ -7,6 +7,7 @@ effect. That is what a disk does that is full or dying, without root and without
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import apsw
@@ -21,11 +22,20 @@ class Disk:
     decide: Callable[[Step, str], int | None] = lambda _step, _file: None
     after: bool = False  # fail after the step took effect
     steps: list[tuple[Step, str]] = field(default_factory=list)
+    synced: dict[str, bytes] = field(default_factory=dict)  # what a loss of power leaves of each file
+    watch_power: bool = False
 
     def heal(self) -> None:
         """Fail no more."""
         self.decide = lambda _step, _file: None
         self.after = False
+
+    def lose_power(self, folder: Path) -> None:
+        """Take back what was written to the database's files in `folder` since their last sync."""
+        for path in folder.glob("indelible.db*"):
+            path.write_bytes(self.synced.get(str(path), b""))
+        for path in folder.glob("*-shm"):
+            path.unlink()
 
     def fail(self, step: Step, file: str, error: int, *, skip: int = 0, after: bool = False) -> None:
         """Fail each such step on a file whose name ends in `file`, from the one after `skip` on."""
@@ -80,6 +90,8 @@ class _File(apsw.VFSFile):
         """Bring to stable storage."""
         error = self._check("sync")
         super().xSync(flags)
+        if self._disk.watch_power:
+            self._disk.synced[self._name] = Path(self._name).read_bytes()
         if error is not None:
             _raise(error)
 
