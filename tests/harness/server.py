@@ -111,5 +111,7 @@ def start_server(
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             process.wait(30)
-            raise ServerEndedError(f"exit {process.returncode}: {log.read_text(errors='replace')}")
+            written = log.read_text(errors="replace")
+            log.unlink()
+            raise ServerEndedError(f"exit {process.returncode}: {written}")
         time.sleep(0.01)
