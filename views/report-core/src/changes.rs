@@ -26,6 +26,13 @@ pub struct Change<'a> {
     pub after: Option<Cow<'a, str>>,
 }
 
+impl Change<'_> {
+    /// Field, value before and value after, in the order in which they are kept.
+    pub fn texts(&self) -> [Option<&str>; 3] {
+        [self.field.as_deref(), self.before.as_deref(), self.after.as_deref()]
+    }
+}
+
 members!(PairMember {
     Before = "old" | "before" | "from" | "old_value" | "oldValue",
     After = "new" | "after" | "to" | "new_value" | "newValue",

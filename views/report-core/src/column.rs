@@ -18,11 +18,6 @@ impl<T> Default for Column<T> {
 }
 
 impl<T: Copy> Column<T> {
-    /// An empty column; allocates nothing.
-    pub const fn new() -> Self {
-        Self { chunks: Vec::new(), len: 0 }
-    }
-
     /// How many values it holds.
     pub const fn len(&self) -> u32 {
         self.len

@@ -19,11 +19,6 @@ pub struct Index {
 }
 
 impl Index {
-    /// An empty table; allocates nothing.
-    pub const fn new() -> Self {
-        Self { slots: Vec::new(), used: 0 }
-    }
-
     /// The number stored under `hash` for which `same` holds.
     pub fn find(&self, hash: u32, same: impl Fn(u32) -> bool) -> Option<u32> {
         let mask = self.slots.len().checked_sub(1)?;
@@ -35,6 +30,13 @@ impl Index {
                 _ => at = (at + 1) & mask,
             }
         }
+    }
+
+    /// What is in the slot where a hash would be looked for first; of no meaning.
+    #[inline]
+    pub fn first(&self, hash: u32) -> u32 {
+        let mask = self.slots.len().wrapping_sub(1);
+        self.slots.get(hash as usize & mask).map_or(0, |slot| slot.number)
     }
 
     /// Stores a number that is not in it yet.

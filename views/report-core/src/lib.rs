@@ -12,6 +12,7 @@ mod instant;
 mod json;
 mod matching;
 mod parties;
+mod party;
 mod pieces;
 pub mod question;
 pub mod scan;

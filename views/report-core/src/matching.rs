@@ -33,8 +33,8 @@ pub fn find(state: &State, question: &Question, bound: u32) -> Matched {
     let resources = called(&question.resources, |text| state.resources.called(&state.texts, text));
     let filter = Filter {
         state,
-        actors: actors.as_deref().map(|all| set(all, state.actors.keys.len())),
-        resources: resources.as_deref().map(|all| set(all, state.resources.keys.len())),
+        actors: actors.as_deref().map(|all| set(all, state.actors.len())),
+        resources: resources.as_deref().map(|all| set(all, state.resources.len())),
         actions: actions(state, question),
     };
     let by_actor = actors.map(|all| Chains { parties: &state.actors, all });
@@ -108,7 +108,7 @@ fn actions(state: &State, question: &Question) -> Option<Vec<bool>> {
             None => action == form,
         })
     };
-    let known = (0..state.actions.len()).map(|at| state.actions.get(at).1);
+    let known = (0..state.actions.len()).map(|at| state.actions.get(at));
     Some(known.map(|text| text != NO_TEXT && wanted(state.texts.get(text))).collect())
 }
 

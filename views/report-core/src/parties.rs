@@ -1,89 +1,43 @@
-//! Who acts and what is acted on.
+//! Who acts, what is acted on, and how.
 
 use crate::column::Column;
-use crate::index::hash_pair;
-use crate::texts::{TextId, Texts, NO_TEXT};
+use crate::index::{hash_pair, Index};
+use crate::texts::{Interned, Role, TextId, Texts, NO_TEXT};
 
-/// Distinct pairs of texts, numbered from 0 in the order of their first appearance.
-#[derive(Default)]
-pub struct Pairs {
-    pairs: Column<(TextId, TextId)>,
-    /// An open-addressed table of pairs and their numbers.
-    slots: Vec<Slot>,
+/// The types of actions, numbered in the order of their first appearance; 0 is no type.
+pub struct Actions {
+    texts: Column<TextId>,
 }
 
-type Slot = ((TextId, TextId), u32);
-
-/// The number in a free slot.
-const FREE: u32 = u32::MAX;
-
-fn place(slots: &mut [Slot], slot: Slot) {
-    let mask = slots.len() - 1;
-    let mut at = hash_pair(slot.0) as usize & mask;
-    while slots[at].1 != FREE {
-        at = (at + 1) & mask;
+impl Default for Actions {
+    fn default() -> Self {
+        let mut texts = Column::default();
+        texts.push(NO_TEXT);
+        Self { texts }
     }
-    slots[at] = slot;
 }
 
-impl Pairs {
-    /// No pairs.
-    pub const fn new() -> Self {
-        Self { pairs: Column::new(), slots: Vec::new() }
-    }
-
-    /// How many there are.
+impl Actions {
+    /// How many there are, no type included.
     pub const fn len(&self) -> u32 {
-        self.pairs.len()
+        self.texts.len()
     }
 
-    /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.pairs.is_empty()
+    /// The text of a type.
+    pub fn get(&self, action: u32) -> TextId {
+        self.texts.get(action)
     }
 
-    /// The pair of a number.
-    pub fn get(&self, at: u32) -> (TextId, TextId) {
-        self.pairs.get(at)
-    }
-
-    /// The number of a pair that is there.
-    pub fn find(&self, pair: (TextId, TextId)) -> Option<u32> {
-        let mask = self.slots.len().checked_sub(1)?;
-        let mut at = hash_pair(pair) as usize & mask;
-        loop {
-            match self.slots[at] {
-                (_, FREE) => return None,
-                (other, number) if other == pair => return Some(number),
-                _ => at = (at + 1) & mask,
+    /// The number of a type, which is added where it is new.
+    pub fn intern(&mut self, texts: &mut Texts, text: Interned) -> u32 {
+        match texts.leads_to(text, Role::Action) {
+            0 => {
+                let action = self.texts.push(text.id);
+                texts.lead(text, Role::Action, action);
+                action
             }
+            action => action,
         }
-    }
-
-    /// The number of a pair, which is added where it is new.
-    pub fn intern(&mut self, pair: (TextId, TextId)) -> u32 {
-        self.find(pair).unwrap_or_else(|| self.add(pair))
-    }
-
-    /// Adds a pair that is known to be new.
-    pub fn add(&mut self, pair: (TextId, TextId)) -> u32 {
-        if (self.len() as usize + 1) * 4 > self.slots.len() * 3 {
-            self.grow();
-        }
-        let number = self.pairs.push(pair);
-        place(&mut self.slots, (pair, number));
-        number
-    }
-
-    fn grow(&mut self) {
-        let mut slots = vec![((NO_TEXT, NO_TEXT), FREE); (self.slots.len() * 2).max(16)];
-        (0..).zip(self.pairs.iter()).for_each(|(number, pair)| place(&mut slots, (pair, number)));
-        self.slots = slots;
-    }
-
-    /// The numbers of the pairs whose second is `second`, in order.
-    pub fn with_second(&self, second: TextId) -> Vec<u32> {
-        (0..).zip(self.pairs.iter()).filter(|(_, pair)| pair.1 == second).map(|(at, _)| at).collect()
     }
 }
 
@@ -100,7 +54,7 @@ pub struct Naming {
     /// The name.
     pub name: TextId,
     /// The naming before it, plus one; 0 is none.
-    pub before: u32,
+    before: u32,
 }
 
 /// An event about a party; they form a chain from the newest to the oldest.
@@ -111,9 +65,13 @@ struct Link {
     before: u32,
 }
 
-/// Where a party's chains begin.
+/// A party: what it is, and where its chains begin.
 #[derive(Clone, Copy, Default)]
 struct Standing {
+    kind: TextId,
+    id: TextId,
+    /// Another party with the same id and another type, or 0.
+    namesake: u32,
     /// The newest link, plus one; 0 is none.
     link: u32,
     links: u32,
@@ -123,47 +81,75 @@ struct Standing {
 
 /// Actors, or resources: type and id are the identity, so that invoice 1 and user 1 stay two things. Names may
 /// change, and each is kept with the event that told it, so that an answer as of an earlier sequence does not
-/// depend on what came later. Number 0 is `NOBODY`.
+/// depend on what came later. Number 0 is `NOBODY`; the others count in the order of their first appearance.
 pub struct Parties {
-    /// Type and id of each.
-    pub keys: Pairs,
+    role: Role,
     standings: Column<Standing>,
+    /// Those whose id was another's before them, by type and id; the text of an id leads to its first one.
+    namesakes: Index,
     /// All names ever told.
     pub namings: Column<Naming>,
     links: Column<Link>,
 }
 
-impl Default for Parties {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Parties {
     /// Only `NOBODY`.
-    pub fn new() -> Self {
-        let mut parties = Self {
-            keys: Pairs::new(),
-            standings: Column::new(),
-            namings: Column::new(),
-            links: Column::new(),
-        };
-        parties.add((NO_TEXT, NO_TEXT));
-        parties
+    pub fn new(role: Role) -> Self {
+        let mut standings = Column::default();
+        standings.push(Standing::default());
+        let (namings, links) = (Column::default(), Column::default());
+        Self { role, standings, namesakes: Index::default(), namings, links }
+    }
+
+    /// How many there are, nobody included.
+    pub const fn len(&self) -> u32 {
+        self.standings.len()
+    }
+
+    /// Type and id of a party.
+    pub fn key(&self, party: u32) -> (TextId, TextId) {
+        let standing = self.standings.get(party);
+        (standing.kind, standing.id)
     }
 
     /// The number of a party, which is added where it is new.
-    pub fn intern(&mut self, key: (TextId, TextId)) -> u32 {
-        match self.keys.find(key) {
-            Some(party) => party,
-            None => self.add(key),
+    pub fn intern(&mut self, texts: &mut Texts, kind: TextId, id: Interned) -> u32 {
+        let first = texts.leads_to(id, self.role);
+        if first == NOBODY {
+            let party = self.standings.push(Standing { kind, id: id.id, ..Standing::default() });
+            texts.lead(id, self.role, party);
+            return party;
         }
+        self.find_namesake(first, kind, id.id).unwrap_or_else(|| self.add_namesake(first, kind, id.id))
     }
 
-    /// Adds a party that is known to be new.
-    pub fn add(&mut self, key: (TextId, TextId)) -> u32 {
-        self.standings.push(Standing::default());
-        self.keys.add(key)
+    /// The number of a party that is there.
+    fn find(&self, texts: &Texts, kind: TextId, id: Interned) -> Option<u32> {
+        let first = texts.leads_to(id, self.role);
+        self.find_namesake(first, kind, id.id).filter(|party| *party != NOBODY)
+    }
+
+    fn find_namesake(&self, first: u32, kind: TextId, id: TextId) -> Option<u32> {
+        if self.standings.get(first).kind == kind {
+            return Some(first);
+        }
+        self.namesakes.find(hash_pair((kind, id)), |party| self.key(party) == (kind, id))
+    }
+
+    fn add_namesake(&mut self, first: u32, kind: TextId, id: TextId) -> u32 {
+        let mut standing = self.standings.get(first);
+        let added = Standing { kind, id, namesake: standing.namesake, ..Standing::default() };
+        let party = self.standings.push(added);
+        standing.namesake = party;
+        self.standings.set(first, standing);
+        self.namesakes.insert(hash_pair((kind, id)), party);
+        party
+    }
+
+    /// Looks at a party, so that it is near when it is needed.
+    #[inline]
+    pub fn approach(&self, party: u32) {
+        std::hint::black_box(self.standings.get(party).link);
     }
 
     /// Notes that `event` told the party's name; a name told again changes nothing.
@@ -221,11 +207,13 @@ impl Parties {
     /// The parties that a question means by `text`: those with this id, of whatever type, and the one that is
     /// written `type:id` or `type/id` so.
     pub fn called(&self, texts: &Texts, text: &str) -> Vec<u32> {
-        let mut found = texts.find(text).map_or_else(Vec::new, |id| self.keys.with_second(id));
+        let some = |party: u32| (party != NOBODY).then_some(party);
+        let first = texts.find(text).and_then(|id| some(texts.leads_to(id, self.role)));
+        let mut found: Vec<u32> =
+            std::iter::successors(first, |party| some(self.standings.get(*party).namesake)).collect();
         for (at, _) in text.match_indices([':', '/']) {
-            let (kind, id) = (texts.find(&text[..at]), texts.find(&text[at + 1..]));
-            if let (Some(kind), Some(id)) = (kind, id) {
-                found.extend(self.keys.find((kind, id)));
+            if let (Some(kind), Some(id)) = (texts.find(&text[..at]), texts.find(&text[at + 1..])) {
+                found.extend(self.find(texts, kind.id, id));
             }
         }
         found

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use crate::changes::{read_changes, Change};
 use crate::instant;
+use crate::party::{parties, party, Party};
 use crate::pieces::{elements, members, object, text};
 use crate::scan::{decode, Piece, Unreadable};
 use crate::texts::TEXT_BYTES;
@@ -50,17 +51,6 @@ impl From<Unreadable> for Why {
     }
 }
 
-/// An actor or a resource as an event names it. All texts are at most `TEXT_BYTES` long.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Party<'a> {
-    /// Its type, where the event has one.
-    pub kind: Option<Cow<'a, str>>,
-    /// Its identifier.
-    pub id: Cow<'a, str>,
-    /// Its name, where the event has one.
-    pub name: Option<Cow<'a, str>>,
-}
-
 /// What one event says.
 #[derive(Debug, Default)]
 pub struct Reading<'a> {
@@ -80,6 +70,18 @@ pub struct Reading<'a> {
     pub read: bool,
 }
 
+impl Reading<'_> {
+    /// Visits all texts in the order in which they are kept.
+    pub fn each_text(&self, mut visit: impl FnMut(&str)) {
+        let mut visit_all = |texts: [Option<&str>; 3]| texts.into_iter().flatten().for_each(&mut visit);
+        visit_all([self.action.as_deref(), None, None]);
+        self.actor.iter().for_each(|actor| visit_all(actor.texts()));
+        visit_all([self.outcome.as_deref(), None, None]);
+        self.resources.iter().for_each(|resource| visit_all(resource.texts()));
+        self.changes.iter().for_each(|change| visit_all(change.texts()));
+    }
+}
+
 members!(Member {
     Type = "type", Action = "action", Event = "event", EventAction = "event.action", EventName = "eventName",
     TypeName = "type_name", ActivityName = "activity_name", TypeUid = "type_uid", ClassUid = "class_uid",
@@ -95,12 +97,6 @@ members!(Member {
     StatusId = "status_id", Status = "status",
     Crud = "crud", ReadOnly = "readOnly",
     SpecVersion = "specversion", Data = "data",
-});
-
-members!(PartyMember {
-    Id = "id" | "uid", Arn = "arn" | "ARN", Principal = "principalId", Path = "path",
-    UserName = "userName", Name = "name" | "display_name" | "full_name", Email = "email" | "email_addr",
-    InvokedBy = "invokedBy" | "invoked_by", Kind = "type", User = "user",
 });
 
 members!(EventMember { Action = "action", Type = "type", Outcome = "outcome" });
@@ -140,15 +136,6 @@ pub fn read(payload: &str) -> Result<Reading<'_>, Why> {
         }
     }
     Shape::new(&event)?.reading()
-}
-
-/// A text that may be kept.
-#[inline]
-pub fn kept(piece: Piece) -> Result<Option<Cow<str>>, Why> {
-    match text(piece)? {
-        Some(text) if text.len() > TEXT_BYTES => Err(Why::TooLong),
-        text => Ok(text),
-    }
 }
 
 struct Shape<'s, 'a> {
@@ -330,16 +317,6 @@ fn moment(piece: Piece) -> Option<i64> {
     }
 }
 
-/// One party, or each element of an array.
-fn parties(piece: Piece) -> Result<Vec<Party>, Why> {
-    if !piece.starts_with('[') {
-        return Ok(party(piece)?.into_iter().collect());
-    }
-    let mut found = Vec::new();
-    elements(piece, |element| found.extend(party(element).transpose()))?;
-    found.into_iter().collect()
-}
-
 /// The first element of an array; anything else stands for itself.
 fn first_element(piece: Piece) -> Result<Option<Piece>, Why> {
     let mut first = (!piece.starts_with('[')).then_some(piece);
@@ -347,33 +324,11 @@ fn first_element(piece: Piece) -> Result<Option<Piece>, Why> {
     Ok(first)
 }
 
-/// A string or a number is an identifier; an object has one, or a name to stand for it.
-fn party(piece: Piece) -> Result<Option<Party>, Why> {
-    party_within(piece, true)
-}
-
-fn party_within(piece: Piece, nested: bool) -> Result<Option<Party>, Why> {
-    if !piece.starts_with('{') {
-        return Ok(kept(piece)?.map(|id| Party { kind: None, id, name: None }));
+/// A text that may be kept.
+#[inline]
+pub fn kept(piece: Piece) -> Result<Option<Cow<str>>, Why> {
+    match text(piece)? {
+        Some(text) if text.len() > TEXT_BYTES => Err(Why::TooLong),
+        text => Ok(text),
     }
-    let Some(members) = object::<{ PartyMember::COUNT }>(piece, PartyMember::of)? else { return Ok(None) };
-    let get = |member: PartyMember| members.get(member as usize).map_or(Ok(None), kept);
-    let name = || Ok::<_, Why>(get(PartyMember::Name)?.or(get(PartyMember::UserName)?));
-    for member in [PartyMember::Id, PartyMember::Arn, PartyMember::Principal, PartyMember::Path] {
-        if let Some(id) = get(member)? {
-            return Ok(Some(Party { kind: get(PartyMember::Kind)?, id, name: name()? }));
-        }
-    }
-    // OCSF says who acted in `actor.user`.
-    if let Some(user) = members.get(PartyMember::User as usize).filter(|_| nested) {
-        if let Some(user) = party_within(user, false)? {
-            return Ok(Some(user));
-        }
-    }
-    let id = match name()? {
-        Some(name) => Some(name),
-        None => get(PartyMember::Email)?.or(get(PartyMember::InvokedBy)?),
-    };
-    let kind = get(PartyMember::Kind)?;
-    Ok(id.map(|id| Party { kind, id, name: None }))
 }

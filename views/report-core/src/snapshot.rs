@@ -8,10 +8,11 @@
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
 
+use crate::index::hash_bytes;
 use crate::parties::Parties;
 use crate::question::Fnv;
 use crate::state::{Changed, Mark, Row, State, NO_TIME};
-use crate::texts::NO_TEXT;
+use crate::texts::Texts;
 
 /// Changed whenever the bytes or their meaning change; a state from another version is folded anew.
 const HEADER: &[u8] = b"indelible/compliance-report/state/1\n";
@@ -45,11 +46,11 @@ const END: u8 = SECTIONS.len() as u8;
 fn items(state: &State, section: Section) -> u32 {
     match section {
         Section::Texts => state.texts.len(),
-        Section::Actions => state.actions.len(),
-        // Nobody is there from the start.
-        Section::Actors => state.actors.keys.len() - 1,
+        // No type, and nobody, are there from the start.
+        Section::Actions => state.actions.len() - 1,
+        Section::Actors => state.actors.len() - 1,
         Section::ActorNames => state.actors.namings.len(),
-        Section::Resources => state.resources.keys.len() - 1,
+        Section::Resources => state.resources.len() - 1,
         Section::ResourceNames => state.resources.namings.len(),
         Section::Events => state.len(),
     }
@@ -106,9 +107,9 @@ fn put_item(state: &State, section: Section, item: u32, out: &mut Vec<u8>) {
             put(out, text.len() as u64);
             out.extend(text.as_bytes());
         }
-        Section::Actions => put(out, u64::from(state.actions.get(item).1)),
-        Section::Actors => put_pair(out, state.actors.keys.get(item + 1)),
-        Section::Resources => put_pair(out, state.resources.keys.get(item + 1)),
+        Section::Actions => put(out, u64::from(state.actions.get(item + 1))),
+        Section::Actors => put_pair(out, state.actors.key(item + 1)),
+        Section::Resources => put_pair(out, state.resources.key(item + 1)),
         Section::ActorNames => put_naming(out, &state.actors, item),
         Section::ResourceNames => put_naming(out, &state.resources, item),
         Section::Events => put_event(state, item, out),
@@ -271,29 +272,32 @@ fn read_item(state: &mut State, section: Section, reader: &mut Reader) -> Option
             let text = std::str::from_utf8(reader.bytes(count)?).ok()?;
             let expected = state.texts.len() + 1;
             let fits = text.len() <= crate::texts::TEXT_BYTES;
-            (fits && state.texts.intern(text) == expected).then_some(())
+            (fits && state.texts.intern(text, hash_bytes(text.as_bytes())).id == expected).then_some(())
         }
         Section::Actions => {
-            let pair = (NO_TEXT, reader.text(state)?);
+            let text = reader.text(state)?;
+            let text = state.texts.interned(text)?;
             let expected = state.actions.len();
-            (state.actions.intern(pair) == expected).then_some(())
+            (state.actions.intern(&mut state.texts, text) == expected).then_some(())
         }
-        Section::Actors => read_party(reader, state.texts.len(), &mut state.actors),
-        Section::Resources => read_party(reader, state.texts.len(), &mut state.resources),
+        Section::Actors => read_party(reader, &mut state.texts, &mut state.actors),
+        Section::Resources => read_party(reader, &mut state.texts, &mut state.resources),
         Section::ActorNames => read_naming(reader, state.texts.len(), &mut state.actors),
         Section::ResourceNames => read_naming(reader, state.texts.len(), &mut state.resources),
         Section::Events => read_event(state, reader),
     }
 }
 
-fn read_party(reader: &mut Reader, texts: u32, parties: &mut Parties) -> Option<()> {
-    let pair = (reader.below(texts + 1)?, reader.below(texts + 1)?);
-    let new = parties.keys.find(pair).is_none();
-    new.then(|| parties.add(pair)).map(|_| ())
+fn read_party(reader: &mut Reader, texts: &mut Texts, parties: &mut Parties) -> Option<()> {
+    let kind = reader.below(texts.len() + 1)?;
+    let id = reader.below(texts.len() + 1)?;
+    let id = texts.interned(id)?;
+    let expected = parties.len();
+    (parties.intern(texts, kind, id) == expected).then_some(())
 }
 
 fn read_naming(reader: &mut Reader, texts: u32, parties: &mut Parties) -> Option<()> {
-    let party = reader.below(parties.keys.len())?;
+    let party = reader.below(parties.len())?;
     let event = reader.below(u32::MAX)?;
     let name = reader.below(texts + 1)?;
     let before = parties.namings.len();
@@ -313,12 +317,12 @@ fn read_event(state: &mut State, reader: &mut Reader) -> Option<()> {
         }
         _ => return None,
     };
-    let actor = reader.below(state.actors.keys.len())?;
+    let actor = reader.below(state.actors.len())?;
     let action = reader.below(state.actions.len())?;
     let outcome = reader.text(state)?;
     state.push(&Row { time, occurred, actor, action, outcome, mark });
     for _ in 0..reader.number()? {
-        let resource = reader.below(state.resources.keys.len())?;
+        let resource = reader.below(state.resources.len())?;
         state.touch(event, resource);
     }
     for _ in 0..reader.number()? {

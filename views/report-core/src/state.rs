@@ -3,9 +3,14 @@
 use std::fmt;
 
 use crate::column::Column;
-use crate::parties::{Pairs, Parties, NOBODY};
-use crate::shape::{read, Party, Reading, Why};
-use crate::texts::{TextId, Texts, NO_TEXT};
+use crate::index::hash_bytes;
+use crate::parties::{Actions, Parties, NOBODY};
+use crate::party::Party;
+use crate::shape::{read, Reading, Why};
+use crate::texts::{Interned, Role, TextId, Texts, NO_TEXT};
+
+/// How many events are read before they are stored: enough to wait for memory once and not for each of them.
+const GROUP: usize = 16;
 
 /// Stands in `occurred` for an event that claims no time.
 pub const NO_TIME: i64 = i64::MIN;
@@ -71,6 +76,16 @@ impl Mark {
     }
 }
 
+impl<'a> Payload<'a> {
+    fn read(self) -> Result<Reading<'a>, Why> {
+        match self {
+            Self::Text(text) => read(text),
+            Self::NotUtf8 => Err(Why::NotUtf8),
+            Self::Erased => Err(Why::Erased),
+        }
+    }
+}
+
 /// An event of one row, with the numbers of what it names.
 pub struct Row {
     /// Time of receipt, microseconds since 1970.
@@ -87,6 +102,13 @@ pub struct Row {
     pub mark: Mark,
 }
 
+impl Row {
+    const fn unreadable(time: u64, why: Why) -> Self {
+        let mark = Mark::unreadable(why);
+        Self { time, occurred: NO_TIME, actor: NOBODY, action: 0, outcome: NO_TEXT, mark }
+    }
+}
+
 /// Why a batch was refused whole.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadBatch(pub String);
@@ -98,14 +120,13 @@ impl fmt::Display for BadBatch {
 }
 
 /// Everything that was folded. Indexes count events from 0; the sequence number of index i is `first + i`.
-#[derive(Default)]
 pub struct State {
     /// Sequence number of the first event; 0 before there is one.
     pub first: u64,
     /// All texts.
     pub texts: Texts,
-    /// The types of actions, as pairs of which the first is unused.
-    pub actions: Pairs,
+    /// The types of actions.
+    pub actions: Actions,
     /// Who acted.
     pub actors: Parties,
     /// What was acted on.
@@ -132,6 +153,29 @@ pub struct State {
     pub changed: Column<Changed>,
     /// Indexes of the events that could not be read.
     pub unreadable: Column<u32>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            first: 0,
+            texts: Texts::default(),
+            actions: Actions::default(),
+            actors: Parties::new(Role::Actor),
+            resources: Parties::new(Role::Resource),
+            times: Column::default(),
+            occurred: Column::default(),
+            actor_of: Column::default(),
+            action_of: Column::default(),
+            outcome_of: Column::default(),
+            marks: Column::default(),
+            touched_from: Column::default(),
+            changed_from: Column::default(),
+            touched: Column::default(),
+            changed: Column::default(),
+            unreadable: Column::default(),
+        }
+    }
 }
 
 impl State {
@@ -184,50 +228,59 @@ impl State {
         Ok(())
     }
 
-    /// Folds one event of an accepted batch.
-    pub fn fold(&mut self, time: u64, payload: Payload) {
-        let reading = match payload {
-            Payload::Text(text) => read(text),
-            Payload::NotUtf8 => Err(Why::NotUtf8),
-            Payload::Erased => Err(Why::Erased),
-        };
-        match reading {
-            Ok(reading) => self.fold_reading(time, &reading),
-            Err(why) => {
-                let mark = Mark::unreadable(why);
-                let none = self.actions.intern((NO_TEXT, NO_TEXT));
-                self.push(&Row {
-                    time,
-                    occurred: NO_TIME,
-                    actor: NOBODY,
-                    action: none,
-                    outcome: NO_TEXT,
-                    mark,
-                });
+    /// Folds the events of an accepted batch, a few at a time: all of them are read before any is stored, so
+    /// that the waits for memory of one are not added to those of the next. Nothing depends on how many.
+    pub fn fold<'a>(&mut self, times: &[u64], mut payloads: impl Iterator<Item = Payload<'a>>) {
+        let (mut readings, mut hashes) = (Vec::with_capacity(GROUP), Vec::new());
+        for times in times.chunks(GROUP) {
+            readings.clear();
+            hashes.clear();
+            for payload in payloads.by_ref().take(times.len()) {
+                let reading = payload.read();
+                if let Ok(reading) = &reading {
+                    reading.each_text(|text| hashes.push(hash_bytes(text.as_bytes())));
+                }
+                readings.push(reading);
+            }
+            self.approach(&hashes);
+            let mut hashes = hashes.iter();
+            for (time, reading) in times.iter().zip(&readings) {
+                match reading {
+                    Ok(reading) => self.fold_reading(*time, reading, &mut hashes),
+                    Err(why) => self.push(&Row::unreadable(*time, *why)),
+                }
             }
         }
     }
 
-    fn fold_reading(&mut self, time: u64, reading: &Reading) {
+    fn approach(&self, hashes: &[u32]) {
+        self.texts.approach(hashes, |actor, resource| {
+            self.actors.approach(actor);
+            self.resources.approach(resource);
+        });
+    }
+
+    /// Stores what an event says. `hashes` has that of each of its texts, in the order of `each_text`.
+    fn fold_reading(&mut self, time: u64, reading: &Reading, hashes: &mut Hashes) {
         let event = self.len();
-        let action = intern(&mut self.texts, reading.action.as_deref());
+        let texts = &mut self.texts;
+        let action = intern(texts, reading.action.as_deref(), hashes);
         let row = Row {
             time,
             occurred: reading.occurred.unwrap_or(NO_TIME),
-            actor: meet(&mut self.actors, &mut self.texts, reading.actor.as_ref(), event),
-            action: self.actions.intern((NO_TEXT, action)),
-            outcome: intern(&mut self.texts, reading.outcome.as_deref()),
+            actor: meet(&mut self.actors, texts, reading.actor.as_ref(), event, hashes),
+            action: action.map_or(0, |action| self.actions.intern(texts, action)),
+            outcome: number(intern(texts, reading.outcome.as_deref(), hashes)),
             mark: Mark::readable(reading.read),
         };
         self.push(&row);
         for party in &reading.resources {
-            let resource = meet(&mut self.resources, &mut self.texts, Some(party), event);
+            let resource = meet(&mut self.resources, &mut self.texts, Some(party), event, hashes);
             self.touch(event, resource);
         }
         for change in &reading.changes {
-            let field = intern(&mut self.texts, change.field.as_deref());
-            let before = intern(&mut self.texts, change.before.as_deref());
-            let after = intern(&mut self.texts, change.after.as_deref());
+            let [field, before, after] =
+                change.texts().map(|text| number(intern(&mut self.texts, text, hashes)));
             self.changed.push(Changed { field, before, after });
         }
     }
@@ -267,14 +320,30 @@ fn end(starts: &Column<u32>, event: u32, all: u32) -> u32 {
     }
 }
 
-fn intern(texts: &mut Texts, text: Option<&str>) -> TextId {
-    text.map_or(NO_TEXT, |text| texts.intern(text))
+type Hashes<'a> = std::slice::Iter<'a, u32>;
+
+fn intern(texts: &mut Texts, text: Option<&str>, hashes: &mut Hashes) -> Option<Interned> {
+    let text = text?;
+    let hash = *hashes.next()?;
+    debug_assert_eq!(hash, hash_bytes(text.as_bytes()), "texts are stored in the order of each_text");
+    Some(texts.intern(text, hash))
 }
 
-fn meet(parties: &mut Parties, texts: &mut Texts, party: Option<&Party>, event: u32) -> u32 {
-    let Some(party) = party else { return NOBODY };
-    let key = (intern(texts, party.kind.as_deref()), intern(texts, Some(&party.id)));
-    let number = parties.intern(key);
-    parties.name(number, event, intern(texts, party.name.as_deref()));
-    number
+fn number(text: Option<Interned>) -> TextId {
+    text.map_or(NO_TEXT, |text| text.id)
+}
+
+fn meet(
+    parties: &mut Parties,
+    texts: &mut Texts,
+    party: Option<&Party>,
+    event: u32,
+    hashes: &mut Hashes,
+) -> u32 {
+    let Some([kind, id, name]) = party.map(Party::texts) else { return NOBODY };
+    let kind = number(intern(texts, kind, hashes));
+    let Some(id) = intern(texts, id, hashes) else { return NOBODY };
+    let met = parties.intern(texts, kind, id);
+    parties.name(met, event, number(intern(texts, name, hashes)));
+    met
 }

@@ -15,71 +15,115 @@ pub type TextId = u32;
 /// The number that is no text.
 pub const NO_TEXT: TextId = 0;
 
-/// What stands before each text in its arena: its number and its length, so that one look tells whether it is
-/// the text that is sought.
-const HEAD_BYTES: usize = 6;
+/// What a text can stand for: in each role it leads to a number of somebody else's.
+#[derive(Clone, Copy)]
+pub enum Role {
+    /// The id of an actor.
+    Actor,
+    /// The id of a resource.
+    Resource,
+    /// A type of action.
+    Action,
+}
+
+const ROLES: usize = 3;
+
+/// What stands before each text in its arena: its number, its length, and the first to whom it leads in each
+/// role, or 0. One look, which in a large log is a wait for memory, then tells whether it is the text that is
+/// sought and whom it means.
+const HEAD_BYTES: usize = 6 + 4 * ROLES;
+
+/// A text's number, and where its head stands, counted through all arenas.
+#[derive(Clone, Copy)]
+pub struct Interned {
+    /// The number.
+    pub id: TextId,
+    place: u32,
+}
 
 /// Interned texts, numbered from 1 in the order of their first appearance.
 #[derive(Default)]
 pub struct Texts {
     arenas: Vec<Vec<u8>>,
-    /// Where each text's head stands, counted through all arenas.
+    /// The place of each.
     places: Column<u32>,
     /// From hashes to places.
     index: Index,
 }
 
 impl Texts {
-    /// No texts.
-    pub const fn new() -> Self {
-        Self { arenas: Vec::new(), places: Column::new(), index: Index::new() }
-    }
-
     /// How many there are; their numbers are 1 to this.
     pub const fn len(&self) -> u32 {
         self.places.len()
     }
 
-    /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.places.is_empty()
-    }
-
     /// The text of a number; `NO_TEXT` reads as the empty text.
     pub fn get(&self, id: TextId) -> &str {
-        let Some(at) = id.checked_sub(1) else { return "" };
-        std::str::from_utf8(self.at(self.places.get(at)).1).unwrap_or_default()
+        self.interned(id).map_or("", |text| std::str::from_utf8(self.bytes(text.place)).unwrap_or_default())
     }
 
-    /// The number and the text at a place.
-    #[inline]
-    fn at(&self, place: u32) -> (TextId, &[u8]) {
-        let stored = &self.arenas[(place >> ARENA_BITS) as usize][place as usize & (ARENA - 1)..];
-        let (head, rest) = stored.split_at(HEAD_BYTES);
-        let id = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
-        (id, &rest[..usize::from(u16::from_le_bytes([head[4], head[5]]))])
+    /// The text of that number, or None for `NO_TEXT`.
+    pub fn interned(&self, id: TextId) -> Option<Interned> {
+        id.checked_sub(1).map(|at| Interned { id, place: self.places.get(at) })
     }
 
-    /// The number of a text that is there.
-    pub fn find(&self, text: &str) -> Option<TextId> {
+    /// A text that is there.
+    pub fn find(&self, text: &str) -> Option<Interned> {
         self.find_hashed(text, hash_bytes(text.as_bytes()))
     }
 
-    /// The number of a text, which is added where it is new; at most `TEXT_BYTES` long.
-    pub fn intern(&mut self, text: &str) -> TextId {
-        let hash = hash_bytes(text.as_bytes());
+    /// A text, which is added where it is new; at most `TEXT_BYTES` long. `hash` is its `hash_bytes`.
+    pub fn intern(&mut self, text: &str, hash: u32) -> Interned {
         match self.find_hashed(text, hash) {
-            Some(id) => id,
+            Some(known) => known,
             None => self.add(text, hash),
         }
     }
 
-    fn find_hashed(&self, text: &str, hash: u32) -> Option<TextId> {
-        let place = self.index.find(hash, |place| same_bytes(self.at(place).1, text.as_bytes()))?;
-        Some(self.at(place).0)
+    /// To whom a text leads first in a role; 0 is nobody.
+    pub fn leads_to(&self, text: Interned, role: Role) -> u32 {
+        read_u32(self.stored(text.place), lead(role))
     }
 
-    fn add(&mut self, text: &str, hash: u32) -> TextId {
+    /// Makes a text lead to somebody.
+    pub fn lead(&mut self, text: Interned, role: Role, number: u32) {
+        let at = (text.place as usize & (ARENA - 1)) + lead(role);
+        let arena = &mut self.arenas[(text.place >> ARENA_BITS) as usize];
+        arena[at..at + 4].copy_from_slice(&number.to_le_bytes());
+    }
+
+    /// Looks where texts with these hashes would be, and gives each place's actor and resource to `next`. It
+    /// changes nothing: these waits for memory pass side by side, and whoever interns the texts afterwards
+    /// finds all of it near.
+    pub fn approach(&self, hashes: &[u32], mut next: impl FnMut(u32, u32)) {
+        std::hint::black_box(
+            hashes.iter().fold(0, |seen: u32, hash| seen.wrapping_add(self.index.first(*hash))),
+        );
+        for hash in hashes {
+            if let Some(place) = self.index.find(*hash, |_| true) {
+                let stored = self.stored(place);
+                next(read_u32(stored, lead(Role::Actor)), read_u32(stored, lead(Role::Resource)));
+            }
+        }
+    }
+
+    #[inline]
+    fn stored(&self, place: u32) -> &[u8] {
+        &self.arenas[(place >> ARENA_BITS) as usize][place as usize & (ARENA - 1)..]
+    }
+
+    #[inline]
+    fn bytes(&self, place: u32) -> &[u8] {
+        let (head, rest) = self.stored(place).split_at(HEAD_BYTES);
+        &rest[..usize::from(u16::from_le_bytes([head[4], head[5]]))]
+    }
+
+    fn find_hashed(&self, text: &str, hash: u32) -> Option<Interned> {
+        let place = self.index.find(hash, |place| same_bytes(self.bytes(place), text.as_bytes()))?;
+        Some(Interned { id: read_u32(self.stored(place), 0), place })
+    }
+
+    fn add(&mut self, text: &str, hash: u32) -> Interned {
         assert!(text.len() <= TEXT_BYTES, "callers cut texts before they intern them");
         let needed = HEAD_BYTES + text.len();
         if self.arenas.last().is_none_or(|arena| arena.len() + needed > ARENA) {
@@ -92,8 +136,18 @@ impl Texts {
         let id = self.places.push(place) + 1;
         arena.extend(id.to_le_bytes());
         arena.extend((text.len() as u16).to_le_bytes());
+        arena.extend([0; 4 * ROLES]);
         arena.extend_from_slice(text.as_bytes());
         self.index.insert(hash, place);
-        id
+        Interned { id, place }
     }
+}
+
+const fn lead(role: Role) -> usize {
+    6 + 4 * role as usize
+}
+
+#[inline]
+fn read_u32(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
 }

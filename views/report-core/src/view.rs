@@ -46,9 +46,7 @@ impl View {
     ) -> Result<(), BadBatch> {
         self.next_part = None;
         self.state.accept(first_sequence, times, payloads.len())?;
-        for (time, payload) in times.iter().zip(payloads) {
-            self.state.fold(*time, payload);
-        }
+        self.state.fold(times, payloads);
         Ok(())
     }
 

@@ -26,7 +26,7 @@ pub struct Actions<'a> {
 
 impl<'a> Actions<'a> {
     pub fn new(state: &'a State, matched: &'a Matched) -> Self {
-        let mut slot_of = vec![NONE; state.actors.keys.len() as usize];
+        let mut slot_of = vec![NONE; state.actors.len() as usize];
         let mut actors: Vec<Actor> = Vec::new();
         for event in &matched.events {
             let actor = state.actor_of.get(*event);
@@ -79,7 +79,7 @@ impl<'a> Actions<'a> {
         write_party(json, state, &state.actors, actor.actor, self.bound, ["actor", "actor_type", "name"]);
         json.key("actions").number(u64::from(actor.actions)).key("by_type").open('[');
         for (action, actions) in types.iter().take(TYPES_MOST) {
-            let text = state.actions.get(*action).1;
+            let text = state.actions.get(*action);
             json.open('{').key("type").text_or_null((text != NO_TEXT).then(|| state.texts.get(text)));
             json.key("actions").number(u64::from(*actions)).close('}');
         }
@@ -107,7 +107,7 @@ struct Tally {
 impl Tally {
     fn new(state: &State) -> Self {
         let of_type = vec![0; state.actions.len() as usize];
-        Self { of_type, seen_by: vec![0; state.resources.keys.len() as usize], round: 0 }
+        Self { of_type, seen_by: vec![0; state.resources.len() as usize], round: 0 }
     }
 
     /// Types with their counts, the most frequent first and then by name, and how many resources were named.
@@ -128,7 +128,7 @@ impl Tally {
         for (action, count) in &mut types {
             *count = std::mem::take(&mut self.of_type[*action as usize]);
         }
-        let name = |action: u32| state.texts.get(state.actions.get(action).1);
+        let name = |action: u32| state.texts.get(state.actions.get(action));
         types.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| name(one.0).cmp(name(other.0))));
         (types, resources)
     }

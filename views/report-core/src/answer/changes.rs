@@ -26,7 +26,7 @@ pub struct Changes<'a> {
 
 impl<'a> Changes<'a> {
     pub fn new(state: &'a State, matched: &'a Matched) -> Self {
-        let group_of = vec![NONE; state.resources.keys.len() as usize];
+        let group_of = vec![NONE; state.resources.len() as usize];
         let mut changes = Self { state, matched, groups: Vec::new(), group_of };
         for event in &matched.events {
             let rows = changes.rows_each(*event);
@@ -124,8 +124,8 @@ impl<'a> Changes<'a> {
             json.key("occurred_at").text(&instant::format(state.occurred.get(event)));
         }
         let told = |text: TextId| (text != NO_TEXT).then(|| state.texts.get(text));
-        json.key("actor").text_or_null(told(state.actors.keys.get(state.actor_of.get(event)).1));
-        json.key("type").text_or_null(told(state.actions.get(state.action_of.get(event)).1));
+        json.key("actor").text_or_null(told(state.actors.key(state.actor_of.get(event)).1));
+        json.key("type").text_or_null(told(state.actions.get(state.action_of.get(event))));
         if let Some(outcome) = told(state.outcome_of.get(event)) {
             json.key("outcome").text(outcome);
         }

@@ -76,7 +76,7 @@ fn time_text(micros: u64) -> String {
 }
 
 fn write_party(json: &mut Json, state: &State, parties: &Parties, party: u32, bound: u32, names: [&str; 3]) {
-    let (kind, id) = parties.keys.get(party);
+    let (kind, id) = parties.key(party);
     let told = |text: TextId| (text != NO_TEXT).then(|| state.texts.get(text));
     json.key(names[0]).text_or_null(told(id));
     json.key(names[1]).text_or_null(told(kind));
