@@ -94,8 +94,8 @@ class Server:
         maker = LogMaker(core.deployment, core.signers, core.randomness)
         workspace = await default_workspace(core, maker)
         services = self._services = self._serve(maker, workspace)
+        services.views.resume()  # before the start, so that these wait until they are asked
         self._residence.start()
-        services.views.resume()
         core.publisher.start()
         self._spawn(self._sweep())
         app = HttpApp(
@@ -134,6 +134,7 @@ class Server:
             with suppress(OSError, Problem):  # what could not be published is published at the next start
                 await self._core.publisher.stop()
         await self._residence.stop(self.settings.limits.stop_seconds / 2)
+        self._host.close()
         self._store.close()
 
     # ------------------------------------------------------------------ composition
@@ -161,7 +162,7 @@ class Server:
             may_append=gate.require,
         )
         compiler = Compiler(self.directory.cache / "code", limits)
-        host = Host(self.directory.cache / "code", limits)
+        host = self._host = Host(self.directory.cache / "code", limits)
         self._components = Components(objects, compiler, host, limits)
         source = Source(heads, events, prover)
         self._residence = Residence(source, objects, host, self._components.load, limits, clock)

@@ -43,7 +43,7 @@ def limits_from(environment: Mapping[str, str]) -> Limits:
         if not variable.startswith(_LIMIT_PREFIX):
             continue
         if variable not in known:
-            raise SettingsError(f"{variable}: there is no such limit; docs/operating.md lists them")
+            raise SettingsError(f"{variable}: there is no such limit; docs/limits.md lists them")
         kind = type(getattr(DEFAULT_LIMITS, known[variable].name))
         try:
             value = kind(text)

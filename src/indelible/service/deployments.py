@@ -155,7 +155,10 @@ class Deployments:
     async def _swap(self, row: ViewRow, info: LogInfo) -> None:
         """Put a new version in the place of the old one once it has folded what the old one has."""
         view_id = str(uuid.UUID(bytes=row.view_id))
-        follow = await self._residence.caught_up(view_id, row.version)
+        try:
+            follow = await self._residence.caught_up(view_id, row.version)
+        except Problem:  # it was deleted, or the server stops; a start resumes what is pending
+            return
         if follow.state == "failed":
             return  # the old version goes on; the status shows why the new one does not
 

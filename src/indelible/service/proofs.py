@@ -31,7 +31,7 @@ class Proofs:
         """
         info = await self._log(caller, log)
         try:
-            tile = parse_tile_path(path)
+            tile = parse_tile_path(f"tile/{path}")
         except ValueError as error:
             raise Problem("not_found", f"not a tile: {error}") from None
         published = await self._core.publisher.latest(info)
