@@ -120,7 +120,7 @@ MEMORY = [
     ),
     attacks.Attack(
         "twelve memories that grow in their start functions",
-        modules(12, f"(memory 1) (func $go {grow(PAGES // 8)}) (start $go)"),
+        modules(12, f"(memory 1) (func $go {grow(PAGES // 2)}) (start $go)"),
         attacks.ALL,
         attacks.FINE,
     ),

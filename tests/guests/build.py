@@ -227,8 +227,9 @@ def _rustup_rust() -> str | None:
 
 
 def _debian_rust() -> str | None:
-    needed = (DEBIAN_CARGO, Path("/usr/bin/rustc"), Path("/usr/bin/wasm-ld"))
-    if not all(path.exists() for path in needed) or not list(Path("/usr/src").glob("rustc-web*")):
+    library = Path("/usr/lib/rustlib/src/rust/library")
+    needed = (DEBIAN_CARGO, Path("/usr/bin/rustc"), Path("/usr/bin/wasm-ld"), library)
+    if not all(path.exists() for path in needed):
         return None
     return run(["/usr/bin/rustc", "--version"], GUESTS).strip()
 
