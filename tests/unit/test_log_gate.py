@@ -79,6 +79,16 @@ def roll_back_head(database: apsw.Connection, _path: Path, info: LogInfo) -> Non
     )
 
 
+def roll_back_unpublished_head(database: apsw.Connection, path: Path, info: LogInfo) -> None:
+    """Put back the older head where no newer one was published, as in the second before a crash."""
+    roll_back_head(database, path, info)
+    ((size, root),) = database.execute("SELECT size, root FROM head WHERE log = ?", (info.key,)).fetchall()
+    assert isinstance(size, int)
+    assert isinstance(root, bytes)
+    note = sign_checkpoint(Checkpoint(info.origin, size, root), Signers(b"m" * 32).signer(info.origin))
+    (path / "objects" / checkpoint_key(info)).write_bytes(note)
+
+
 def foreign_key(_database: apsw.Connection, path: Path, info: LogInfo) -> None:
     """A checkpoint that another master secret signed."""
     note = (path / "objects" / checkpoint_key(info)).read_bytes()
@@ -133,6 +143,7 @@ CASES: dict[str, tuple[Tamper, str]] = {
     ),
     "cut tail": (cut_tail, "a head of 12 events was published, the store holds 8"),
     "rolled back head": (roll_back_head, "a head of 12 events was published, the store holds 8"),
+    "rolled back before it was published": (roll_back_unpublished_head, "beyond the head, which says 8"),
     "foreign key": (foreign_key, "not one of this log signed with its key"),
     "foreign log": (foreign_log, "not one of this log signed with its key"),
     "damaged checkpoint": (damaged_checkpoint, "not one of this log signed with its key"),

@@ -11,6 +11,7 @@ import structlog
 
 from indelible import telemetry
 from indelible.log.chunk import Chunk, decode_chunk
+from indelible.log.group import laying_mark
 from indelible.log.prove import Prover
 from indelible.log.publish import Publisher, load_published
 from indelible.log.signers import Signers
@@ -130,7 +131,8 @@ class Gate:
         head = self._reader.head(info.key)
         if head is None:
             return "it has no stored head"
-        return self._head_fits(info, head) or self._tail_fits(info, head) or self._published_fits(info, head)
+        checks = (self._head_fits, self._tail_fits, self._published_fits, self._nothing_beyond)
+        return next((found for check in checks if (found := check(info, head))), None)
 
     def _head_fits(self, info: LogInfo, head: HeadRow) -> str | None:
         try:
@@ -144,10 +146,7 @@ class Gate:
         return None
 
     def _tail_fits(self, info: LogInfo, head: HeadRow) -> str | None:
-        """Recompute the leaves of the last chunk from payload and salt.
-
-        Chunks beyond the head are no sign of anything: a large batch that was cut short leaves them.
-        """
+        """Recompute the leaves of the last chunk from payload and salt."""
         if head.size == 0:
             return None
         rows = self._reader.chunks(info.key, head.size, 1)
@@ -159,6 +158,13 @@ class Gate:
         if chunk.time != head.time:
             return f"the stored head is dated {head.time} µs, its last event {chunk.time} µs"
         return _chunk_fits(chunk)
+
+    def _nothing_beyond(self, info: LogInfo, head: HeadRow) -> str | None:
+        """Only a large batch that was cut short leaves chunks beyond the head, and it leaves its mark too."""
+        beyond = self._reader.chunk_time(info.key, head.size + 1)
+        if beyond is None or beyond[0] <= head.size or self._reader.meta(laying_mark(info.key)):
+            return None
+        return f"events are stored beyond the head, which says {head.size}: it was set back"
 
     def _published_fits(self, info: LogInfo, head: HeadRow) -> str | None:
         try:

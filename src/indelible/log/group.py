@@ -16,6 +16,12 @@ from indelible.model.clock import Randomness
 from indelible.model.errors import Problem
 from indelible.store.base import HeadRow, Store, StoreError, Transaction
 
+
+def laying_mark(log: int) -> str:
+    """Names the stored value that is not empty while chunks may stand beyond a log's head."""
+    return f"laying/{log}"
+
+
 Waiting = list[tuple[Append, Ticket]]
 Group = dict[int, Waiting]
 Changes = Sequence[tuple[Change, Ticket]]
@@ -80,9 +86,19 @@ class GroupCommit:
                 return Known(known[digest])
         if append.expected not in {None, head.size}:
             raise _mismatch(append, head.size)
-        transaction.drop_beyond(log, head.size)
+        self._drop_leavings(transaction, log, head)
+        transaction.put_meta(laying_mark(log), head.size.to_bytes(8, "big"))
         self._clean.discard(log)
         return head
+
+    def _drop_leavings(self, transaction: Transaction, log: int, head: HeadRow) -> None:
+        """Drop what a large batch that was cut short laid beyond the head; nothing else may stand there.
+
+        Without the mark nothing is dropped: chunks beyond a head are then evidence, and the gate refuses.
+        """
+        if self._store.reader.meta(laying_mark(log)):
+            transaction.drop_beyond(log, head.size)
+            transaction.put_meta(laying_mark(log), b"")
 
     def commit(self, group: Group, changes: Changes) -> Settled:
         """Commit a group.
@@ -163,6 +179,7 @@ class GroupCommit:
         if laid is not None and laid.base == head:
             staged = laid.staged
             _write_head(transaction, log, staged)
+            transaction.put_meta(laying_mark(log), b"")
             self._cleaned.add(log)
         else:
             staged = stage(head, now, inputs)
@@ -192,7 +209,7 @@ class GroupCommit:
 
     def _write(self, transaction: Transaction, log: int, head: HeadRow, staged: Staged) -> None:
         if log not in self._clean and log not in self._cleaned:
-            transaction.drop_beyond(log, head.size)
+            self._drop_leavings(transaction, log, head)
             self._cleaned.add(log)
         for chunk in staged.chunks:
             transaction.put_chunk(log, chunk)
