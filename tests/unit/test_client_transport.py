@@ -206,8 +206,9 @@ def test_a_stream_is_taken_up_where_it_broke(script: Script, client: Client) -> 
     ]
     broken = "".join(line + "\n" for line in lines[:2]) + lines[2][:10]
     script.answers.append((200, {"Content-Length": "100000"}, broken.encode()))
-    script.answer({"events": [], "next": None})
-    script.answers.append((200, {}, (lines[2] + "\n").encode()))
+    last = {"Connection": "close"}  # said, or the client may ask once more on what is being closed
+    script.answer({"events": [], "next": None}, **last)
+    script.answers.append((200, last, (lines[2] + "\n").encode()))
     script.answers.append(None)
     found = read_with_close(client, script)
     assert [event.sequence for event in found] == [1, 2, 3]

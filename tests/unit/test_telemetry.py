@@ -1,7 +1,7 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
@@ -9,17 +9,25 @@ import structlog
 from indelible import telemetry
 
 
+def restorer() -> Callable[[], None]:
+    """Return what puts the configuration back as it is now: none at all stays none."""
+    if not structlog.is_configured():
+        return structlog.reset_defaults
+    kept = structlog.get_config()
+    return lambda: structlog.configure(**kept)
+
+
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
     """Give a stream that the structured log writes to, and put the configuration back."""
     root = logging.getLogger()
-    kept = (root.handlers, root.level, structlog.get_config())
+    kept, restore = (root.handlers, root.level), restorer()
     stream = io.StringIO()
     telemetry.configure_logging(json=True, stream=stream)
     yield stream
-    root.handlers, level, config = kept
+    root.handlers, level = kept
     root.setLevel(level)
-    structlog.configure(**config)
+    restore()
 
 
 def test_log_lines_are_json_with_the_request_id(lines: io.StringIO) -> None:
@@ -63,7 +71,7 @@ def test_metrics_carry_the_prefix() -> None:
 
 def test_a_traceback_for_people_shows_no_locals() -> None:
     """Whoever reads the log of a server in a terminal does not find keys of callers in it."""
-    kept = structlog.get_config()
+    restore = restorer()
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     stream = io.StringIO()
@@ -74,7 +82,7 @@ def test_a_traceback_for_people_shows_no_locals() -> None:
     except ValueError:
         structlog.get_logger().exception("failed")
     finally:
-        structlog.configure(**kept)
+        restore()
         root.handlers = handlers
         root.setLevel(level)
     assert "invalid literal" in stream.getvalue()
