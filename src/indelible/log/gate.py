@@ -164,6 +164,8 @@ class Gate:
         beyond = self._reader.chunk_time(info.key, head.size + 1)
         if beyond is None or beyond[0] <= head.size or self._reader.meta(laying_mark(info.key)):
             return None
+        if self._reader.head(info.key) != head:
+            return None  # a commit moved it over them meanwhile, and took the mark away
         return f"events are stored beyond the head, which says {head.size}: it was set back"
 
     def _published_fits(self, info: LogInfo, head: HeadRow) -> str | None:
