@@ -207,7 +207,7 @@ def test_a_stream_is_taken_up_where_it_broke(script: Script, client: Client) -> 
     broken = "".join(line + "\n" for line in lines[:2]) + lines[2][:10]
     script.answers.append((200, {"Content-Length": "100000"}, broken.encode()))
     last = {"Connection": "close"}  # said, or the client may ask once more on what is being closed
-    script.answer({"events": [], "next": None}, **last)
+    script.answers.append((200, last, json.dumps({"events": [], "next": None}).encode()))
     script.answers.append((200, last, (lines[2] + "\n").encode()))
     script.answers.append(None)
     found = read_with_close(client, script)
