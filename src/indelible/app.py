@@ -101,7 +101,7 @@ class Server:
         app = HttpApp(
             services, limits=self.settings.limits, no_auth=self.settings.no_auth, host=self.settings.host
         )
-        listening = await self._http.start(
+        return await self._http.start(
             app,
             host=self.settings.host,
             port=self.settings.port,
@@ -109,8 +109,6 @@ class Server:
             tls_key=self.settings.tls_key,
             limits=self.settings.limits,
         )
-        app.listening = listening
-        return listening
 
     async def run_until(self, stop: asyncio.Event) -> int:
         """Serve until `stop` is set or stable storage fails; then end in order. Returns an exit code."""

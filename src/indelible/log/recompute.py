@@ -1,6 +1,6 @@
 """A whole log recomputed, from each payload to the root: what a restored copy must pass before it serves."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from indelible.log.chunk import Chunk, ChunkError
@@ -36,8 +36,11 @@ def recompute(
                 yield Finding(info, expected, f"events {expected} to {chunk.first - 1} are missing")
             if chunk.time < time:
                 yield Finding(info, chunk.first, "it is dated before the event before it")
-            leaves = _leaves(chunk)
-            yield from (Finding(info, sequence, found) for sequence, found in _differences(chunk, leaves))
+            commitments = commit_payloads(chunk.salts, chunk.payloads())
+            writers = [chunk.writer(at) for at in range(chunk.events)]
+            leaves = entry_leaf_hashes(chunk.first, chunk.time, writers, commitments)
+            for sequence, found in _differences(chunk, commitments, leaves):
+                yield Finding(info, sequence, found)
             growth = extend(frontier, leaves)
             for node in growth.stored:
                 if reader.nodes(info.key, node.level, node.position, 1) != node.hash:
@@ -54,19 +57,12 @@ def recompute(
         yield Finding(info, head.size, "the stored root does not follow from the events")
 
 
-def _leaves(chunk: Chunk) -> list[bytes]:
-    writers = [chunk.writer(at) for at in range(chunk.events)]
-    commitments = commit_payloads(chunk.salts, chunk.payloads())
-    return entry_leaf_hashes(chunk.first, chunk.time, writers, commitments)
-
-
-def _differences(chunk: Chunk, leaves: list[bytes]) -> Iterator[tuple[int, str]]:
+def _differences(
+    chunk: Chunk, commitments: Sequence[bytes], leaves: Sequence[bytes]
+) -> Iterator[tuple[int, str]]:
     """Events whose stored commitment or leaf hash is not what payload and salt give."""
-    if b"".join(leaves) == chunk.leaves and b"".join(commit_payloads(chunk.salts, chunk.payloads())) == (
-        chunk.commitments
-    ):
+    if (b"".join(commitments), b"".join(leaves)) == (chunk.commitments, chunk.leaves):
         return
-    commitments = commit_payloads(chunk.salts, chunk.payloads())
     for at in range(chunk.events):
         if commitments[at] != chunk.commitment(at):
             yield chunk.first + at, "payload and salt do not give the stored commitment"

@@ -17,7 +17,6 @@ from indelible.operate.files import (
     file_digest,
     make_folder,
     refusing,
-    sync_folder,
     sync_tree,
     write_file,
 )
@@ -25,6 +24,7 @@ from indelible.operate.manifest import DATABASE, MASTER_SECRET, OBJECTS, ROOT_KE
 from indelible.operate.sites import Progress, Site
 from indelible.store.base import StoreRefused
 from indelible.store.directory import read_secret, write_secret
+from indelible.store.durable import sync
 from indelible.store.sqlite import copy_database
 
 
@@ -56,7 +56,7 @@ def back_up(data: Path, target: Path, *, include_secrets: bool, progress: Progre
             files=dict(sorted(files.items())),
         )
         write_file(target / manifests.NAME, manifests.encode(manifest, secret))
-        sync_folder(target.parent)
+        sync(target.parent)
         if include_secrets:
             (data / "master-secret.backed-up").touch()
         return manifest.members()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from indelible.store.base import StoreError, StoreRefused
+from indelible.store.durable import sync
 
 BLOCK_BYTES = 1 << 20
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -56,22 +57,13 @@ def write_file(path: Path, content: bytes) -> None:
 def put_in_place(source: Path, target: Path) -> None:
     """Give a durable file its final name, durably, in the place of what had it."""
     source.replace(target)
-    sync_folder(target.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's entries to stable storage."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(target.parent)
 
 
 def sync_tree(folder: Path) -> None:
     """Bring the entries of a folder, and of all folders inside it, to stable storage."""
     for inside, _, _ in os.walk(folder):
-        sync_folder(Path(inside))
+        sync(Path(inside))
 
 
 @contextmanager

@@ -20,13 +20,18 @@ from indelible.service.components import Components
 from indelible.service.types import Builtin, Caller, Source, ViewInfo
 from indelible.store.base import Transaction, ViewRow
 from indelible.views.residence import Residence
-from indelible.views.types import Deployment
+from indelible.views.types import Deployment, Follow
+
+
+def view_id_of(row: ViewRow) -> str:
+    """The view's id as it is spoken of outside the store."""
+    return str(uuid.UUID(bytes=row.view_id))
 
 
 def deployment_of(row: ViewRow, info: LogInfo) -> Deployment:
     """What a follower needs of a stored version."""
     return Deployment(
-        view_id=str(uuid.UUID(bytes=row.view_id)),
+        view_id=view_id_of(row),
         log=row.log,
         workspace=info.workspace,
         name=row.name,
@@ -105,7 +110,7 @@ class Deployments:
         if row is None:
             return await self.get(caller, log, name), False
         for old in retired:
-            self._residence.remove(str(uuid.UUID(bytes=old.view_id)), old.version, forget_snapshots=True)
+            self._residence.remove(view_id_of(old), old.version, forget_snapshots=True)
         self._residence.add(deployment_of(row, info))
         if row.state == "pending":
             self._swap_later(row, info)
@@ -144,7 +149,7 @@ class Deployments:
     def _audit(
         self, info: LogInfo, row: ViewRow, kind: str, writer: bytes, facts: dict[str, object]
     ) -> AuditEvent:
-        subject = Subject("view", str(uuid.UUID(bytes=row.view_id)), row.name)
+        subject = Subject("view", view_id_of(row), row.name)
         return audit_event(self._auditing.log_of(info.workspace), writer, kind, subject, facts)
 
     def _swap_later(self, row: ViewRow, info: LogInfo) -> None:
@@ -154,7 +159,7 @@ class Deployments:
 
     async def _swap(self, row: ViewRow, info: LogInfo) -> None:
         """Put a new version in the place of the old one once it has folded what the old one has."""
-        view_id = str(uuid.UUID(bytes=row.view_id))
+        view_id = view_id_of(row)
         try:
             follow = await self._residence.caught_up(view_id, row.version)
         except Problem:  # it was deleted, or the server stops; a start resumes what is pending
@@ -193,7 +198,7 @@ class Deployments:
         rows = [row for row in self._core.reader.views(info.key) if row.name == name]
         if not rows:
             raise Problem("not_found", "there is no such view on this log, or the key may not see it")
-        return sorted(rows, key=lambda row: (row.state != "active", row.version))
+        return sorted(rows, key=_active_first)
 
     async def list(self, caller: Caller, log: str) -> list[ViewInfo]:
         """The views of a log that the caller may see, by name."""
@@ -228,20 +233,17 @@ class Deployments:
 
         versions: list[ViewRow] = await self._core.committer.change(Change(apply))
         for row in versions:
-            self._residence.remove(str(uuid.UUID(bytes=row.view_id)), row.version, forget_snapshots=True)
+            self._residence.remove(view_id_of(row), row.version, forget_snapshots=True)
 
     def _see(self, caller: Caller, log: str) -> LogInfo:
         scope = next((s for s in ("query", "deploy", "read") if s in caller.scopes), "query")
         return self._access.log(caller, log, scope)
 
     def _info(self, info: LogInfo, rows: Sequence[ViewRow]) -> ViewInfo:
-        rows = sorted(rows, key=lambda row: (row.state != "active", row.version))
+        rows = sorted(rows, key=_active_first)
         row, pending = rows[0], rows[1] if len(rows) > 1 else None
-        view_id = str(uuid.UUID(bytes=row.view_id))
+        view_id = view_id_of(row)
         follow = self._residence.status(view_id, row.version)
-        error = None
-        if follow.error is not None:
-            error = {"sequence": follow.error.sequence, "reason": follow.error.reason}
         return ViewInfo(
             view_id=view_id,
             name=row.name,
@@ -253,7 +255,7 @@ class Deployments:
             state=follow.state,
             applied=follow.applied,
             head=self._core.heads.get(info.key).size,
-            error=error,
+            error=_error(follow),
             pending=None if pending is None else self._pending(view_id, pending),
             memory_bytes=follow.memory_bytes,
             created=row.created,
@@ -261,17 +263,24 @@ class Deployments:
 
     def _pending(self, view_id: str, row: ViewRow) -> dict[str, object]:
         follow = self._residence.status(view_id, row.version)
-        error = None
-        if follow.error is not None:
-            error = {"sequence": follow.error.sequence, "reason": follow.error.reason}
         return {
             "version": row.version,
             "sha256": row.component_sha256,
             "state": follow.state,
             "applied": follow.applied,
-            "error": error,
+            "error": _error(follow),
         }
 
 
 def _same(row: ViewRow, candidate: ViewRow) -> bool:
     return (row.component_sha256, row.config) == (candidate.component_sha256, candidate.config)
+
+
+def _active_first(row: ViewRow) -> tuple[bool, int]:
+    return row.state != "active", row.version
+
+
+def _error(follow: Follow) -> dict[str, object] | None:
+    if follow.error is None:
+        return None
+    return {"sequence": follow.error.sequence, "reason": follow.error.reason}

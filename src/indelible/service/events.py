@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple
 from indelible.log.core import Core
 from indelible.log.read import Span
 from indelible.model.errors import Problem
-from indelible.model.instants import parse_instant
 from indelible.model.types import Event, LogInfo
 from indelible.service.access import Access
 from indelible.service.auditing import Auditing
+from indelible.service.parameters import instant
 from indelible.service.types import Caller, EventPage
 from indelible.service.wakeups import Wakeups
 
@@ -130,7 +130,7 @@ class Events:
         self, caller: Caller, log: str, after: int | None, from_: str | None, to: str | None, order: Order
     ) -> _Ask:
         info = self._access.log(caller, log, "read")
-        return _Ask(info, after, _micros("from", from_), _micros("to", to), order == "desc")
+        return _Ask(info, after, instant("from", from_), instant("to", to), order == "desc")
 
     async def _note(self, caller: Caller, ask: _Ask) -> None:
         if caller.preset == "auditor":
@@ -157,16 +157,3 @@ class Events:
         elif ask.after is not None:
             first = max(first, ask.after + 1)
         return Span(first, last)
-
-
-def _micros(name: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return parse_instant(text)
-    except ValueError:
-        raise Problem(
-            "invalid_parameter",
-            f"{name} takes an RFC 3339 instant such as 2026-01-31T00:00:00Z",
-            parameter=name,
-        ) from None

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from indelible.log.core import Core
 from indelible.log.pending import AuditEvent, Change
 from indelible.model.errors import Problem
-from indelible.model.instants import format_micros, parse_instant
+from indelible.model.instants import format_micros
 from indelible.model.names import check_name, parse_uuid
 from indelible.service import secrets
 from indelible.service.access import Access
 from indelible.service.audit import Subject, audit_event, names
 from indelible.service.auditing import Auditing
+from indelible.service.parameters import instant
 from indelible.service.types import PRESETS, SCOPES, Caller, KeyInfo
 from indelible.store.base import KeyRow, Transaction
 
@@ -55,7 +56,7 @@ class Keys:
         target = self._workspace(caller, workspace)
         granted = _scopes(scopes, preset)
         self._check_grant(caller, granted, views)
-        until = self._until(caller, _instant("expires", expires))
+        until = self._until(caller, instant("expires", expires))
         secret = secrets.make(self._core.randomness)
         row = KeyRow(
             key_id=str(secret.key_id),
@@ -65,7 +66,7 @@ class Keys:
             scopes=granted,
             logs=self._logs(caller, target, logs),
             views=_views(caller, views),
-            not_before=_instant("not_before", not_before),
+            not_before=instant("not_before", not_before),
             expires=until,
             created=0,
             revoked=None,
@@ -211,16 +212,3 @@ def _views(caller: Caller, views: Sequence[str] | None) -> tuple[str, ...] | Non
     if len(views) > MAX_RESTRICTIONS:
         raise Problem("invalid_parameter", "too many views", limit=MAX_RESTRICTIONS)
     return tuple(check_name(view, "view") for view in views)
-
-
-def _instant(name: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return parse_instant(text)
-    except ValueError:
-        raise Problem(
-            "invalid_parameter",
-            f"{name} takes an RFC 3339 instant such as 2026-01-31T00:00:00Z",
-            parameter=name,
-        ) from None

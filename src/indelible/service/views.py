@@ -1,13 +1,12 @@
 """Asking a view: what the host keeps of the question, how fresh the answer must be, what it covers."""
 
-import uuid
 from collections.abc import Sequence
 
 from indelible.fold.types import Question, World
 from indelible.model.errors import Problem
 from indelible.model.instants import format_micros
 from indelible.model.types import LogInfo
-from indelible.service.deployments import Deployments, init_facts
+from indelible.service.deployments import Deployments, init_facts, view_id_of
 from indelible.service.types import Caller, QueryAnswer
 from indelible.store.base import ViewRow
 from indelible.views import window
@@ -48,7 +47,7 @@ class Views(Deployments):
             await self._auditing.queried(caller, info, name, params)
         question = Question(asked.params, self._body(row, body), self._facts(info, asked, accept))
         at_least = asked.min_sequence if asked.stale else max(head, asked.min_sequence)
-        view_id = str(uuid.UUID(bytes=row.view_id))
+        view_id = view_id_of(row)
         answer, applied = await self._residence.query(
             view_id, row.version, question, at_least=at_least, timeout_seconds=asked.wait_seconds
         )

@@ -5,6 +5,7 @@ import secrets
 from pathlib import Path
 
 from indelible.store.base import StoreRefused
+from indelible.store.durable import sync
 
 MASTER_SECRET_BYTES = 32
 _OTHERS = 0o077
@@ -83,11 +84,7 @@ def write_secret(path: Path, secret: bytes) -> None:
         path.hardlink_to(beside)
     finally:
         beside.unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)
 
 
 def read_secret(path: Path) -> bytes:

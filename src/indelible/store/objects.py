@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from indelible.store.durable import sync
+
 KNOWN_FOLDERS = 65_536
 
 
@@ -74,7 +76,7 @@ class LocalObjects:
         if folder != self._root:
             self._make_folder(folder.parent)
         folder.mkdir(mode=0o700, parents=folder == self._root, exist_ok=True)
-        _sync_folder(folder.parent)
+        sync(folder.parent)
         if len(self._durable) >= KNOWN_FOLDERS:
             self._durable.clear()
         self._durable.add(folder)
@@ -83,13 +85,13 @@ class LocalObjects:
         """See `Objects`."""
         path = self._path(key)
         self._write_beside(path, data).replace(path)
-        _sync_folder(path.parent)
+        sync(path.parent)
 
     def create(self, key: str, data: bytes) -> bool:
         """See `Objects`."""
         path = self._path(key)
         if path.exists():
-            _sync_folder(path.parent)  # whoever made it may not have come to that yet
+            sync(path.parent)  # whoever made it may not have come to that yet
             return False
         beside = self._write_beside(path, data)
         try:
@@ -100,7 +102,7 @@ class LocalObjects:
             created = True
         finally:
             beside.unlink()
-        _sync_folder(path.parent)
+        sync(path.parent)
         return created
 
     def get(self, key: str) -> bytes | None:
@@ -129,11 +131,3 @@ def _files(folder: Path) -> Iterator[Path]:
     for entry in folder.rglob("*"):
         if entry.is_file() and not entry.name.startswith("."):
             yield entry
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

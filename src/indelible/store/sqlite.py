@@ -12,6 +12,7 @@ from pathlib import Path
 import apsw
 
 from indelible.store.base import StoreBroken, StoreRefused
+from indelible.store.durable import sync
 from indelible.store.sqlite_read import SqliteReader, fetch, translate
 from indelible.store.sqlite_write import SqliteTransaction
 
@@ -149,7 +150,7 @@ def copy_database(source: Path, target: Path, progress: Callable[[int, int], Non
     except apsw.Error as error:
         raise StoreRefused(f"{source} could not be copied: {error}") from error
     progress(pages, pages)
-    _sync(target)
+    sync(target)
 
 
 def _watch(target: Path, pages: int, progress: Callable[[int, int], None], done: threading.Event) -> None:
@@ -173,14 +174,6 @@ def _lock(directory: Path) -> int:
             time.sleep(0.05)
         else:
             return handle
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _open_writer(path: Path) -> apsw.Connection:
