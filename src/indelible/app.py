@@ -176,7 +176,7 @@ class Server:
             publisher=publisher,
             gate=gate,
             committer=committer,
-            lanes=Lanes(committer, limits),
+            lanes=Lanes(committer, limits, SYSTEM_RANDOMNESS),
             limits=limits,
             clock=clock,
             randomness=SYSTEM_RANDOMNESS,

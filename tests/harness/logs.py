@@ -19,7 +19,6 @@ from indelible.log.prove import Prover
 from indelible.log.publish import Publisher
 from indelible.log.read import EventReader
 from indelible.log.signers import Signers
-from indelible.log.stage import seal
 from indelible.log.timekeeper import Timekeeper
 from indelible.merkle.hashing import EMPTY_ROOT
 from indelible.model.clock import SYSTEM_RANDOMNESS, Clock
@@ -98,7 +97,7 @@ class World:
             on_fatal=self.fatal.append,
             may_append=self.gate.require,
         )
-        self.lanes = Lanes(self.committer, self.limits)
+        self.lanes = Lanes(self.committer, self.limits, SYSTEM_RANDOMNESS)
 
     def _on_committed(self, heads: dict[int, HeadRow]) -> None:
         self.committed.append(heads)
@@ -132,7 +131,7 @@ class World:
             info.key,
             info.workspace,
             writer,
-            seal(payloads, SYSTEM_RANDOMNESS),
+            payloads,
             sum(map(len, payloads)),
             None if key is None else key_digest(info.log_id, key),
             b"" if key is None else fingerprint("append_batch", "array", b"\0".join(payloads)),

@@ -53,7 +53,8 @@ class Committer:
         may_append: Callable[[int], None] = lambda _log: None,
     ) -> None:
         self._store = store
-        self._limits = limits
+        self._most_bytes = limits.pending_append_bytes
+        self._share_bytes = int(limits.pending_append_bytes * limits.pending_workspace_fraction)
         self._on_committed = on_committed
         self._on_fatal = on_fatal
         self._keys = KeyIndex(store, limits)
@@ -66,9 +67,8 @@ class Committer:
         self._waiting_bytes = 0
         self._waiting_of: dict[int, int] = {}
         self._refusing: Problem | None = None
-        self.on_settled: Callable[[Append], None] = lambda _append: (
-            None
-        )  # on the loop, also when nobody waits
+        # On the loop, with the appends of a commit, also when nobody waits for them any more.
+        self.on_settled: Callable[[Sequence[Append]], None] = lambda _appends: None
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -97,17 +97,20 @@ class Committer:
 
     def reserve(self, append: Append) -> None:
         """Count an append among what waits, as `submit` does; raises as it does."""
-        self._admit(append)
-        self._waiting_bytes += append.weight
-        self._waiting_of[append.workspace] = self._waiting_of.get(append.workspace, 0) + append.weight
+        weight = append.weight
+        self._admit(append.workspace, weight)
+        self._waiting_bytes += weight
+        self._waiting_of[append.workspace] = self._waiting_of.get(append.workspace, 0) + weight
 
     def release(self, append: Append) -> None:
         """Count an append no longer, which was reserved and then not submitted."""
-        self._waiting_bytes -= append.weight
-        left = self._waiting_of[append.workspace] - append.weight
-        self._waiting_of[append.workspace] = left
-        if not left:
-            del self._waiting_of[append.workspace]
+        weight, workspace = append.weight, append.workspace
+        self._waiting_bytes -= weight
+        left = self._waiting_of[workspace] - weight
+        if left:
+            self._waiting_of[workspace] = left
+        else:
+            del self._waiting_of[workspace]
 
     def submit_reserved(self, append: Append) -> Future:
         """Queue an append that was reserved before; raises as `submit` while the server stops."""
@@ -154,30 +157,29 @@ class Committer:
             self._inbox.put(self._outbox)
             self._outbox = []
 
-    def _admit(self, append: Append) -> None:
+    def _admit(self, workspace: int, weight: int) -> None:
         if self._refusing:
             raise self._refusing
-        limit = self._limits.pending_append_bytes
-        mine = self._waiting_of.get(append.workspace, 0)
-        share = int(limit * self._limits.pending_workspace_fraction)
-        if self._waiting_bytes + append.weight > limit or (mine and mine + append.weight > share):
+        mine = self._waiting_of.get(workspace, 0)
+        if self._waiting_bytes + weight > self._most_bytes or (mine and mine + weight > self._share_bytes):
             raise Problem("saturated", "too many appends are waiting; try again shortly", retry_after=1)
 
     def _deliver(self, settled: Settled) -> None:
         """Back on the loop: heads first, so that whoever is woken sees them."""
         if settled.heads:
             self._on_committed(settled.heads)
-        for ticket, outcome in settled.outcomes:
-            item, future = ticket
+        appends: list[Append] = []
+        for (item, future), outcome in settled.outcomes:
             if isinstance(item, Append):
                 self.release(item)
-                self.on_settled(item)
+                appends.append(item)
             if future.cancelled():
                 continue
             if isinstance(outcome, BaseException):
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
+        self.on_settled(appends)
         telemetry.pending_bytes.set(self._waiting_bytes)
 
     # ------------------------------------------------------------------ on the committer's thread

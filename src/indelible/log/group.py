@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from indelible import telemetry
+from indelible.log.chunk import SALT_BYTES
 from indelible.log.idempotency import KeyIndex, keys_full
 from indelible.log.pending import Append, AuditEvent, Change, Ticket
-from indelible.log.stage import Input, Staged, seal, stage
+from indelible.log.stage import Call, Sealed, Staged, join, seal, stage
 from indelible.log.timekeeper import Timekeeper
 from indelible.model.clock import Randomness
 from indelible.model.errors import Problem
@@ -172,38 +173,36 @@ class GroupCommit:
         now: int,
         accepted: Waiting,
     ) -> tuple[HeadRow, Outcomes]:
-        inputs = [
-            Input(append.writer, append.sealed, append.digest, append.fingerprint) for append, _ in accepted
-        ]
-        laid = accepted[0][0].laid if len(accepted) == 1 else None
+        appends = [append for append, _ in accepted]
+        laid = appends[0].laid if len(appends) == 1 else None
         if laid is not None and laid.base == head:
             staged = laid.staged
             _write_head(transaction, log, staged)
             transaction.put_meta(laying_mark(log), b"")
             self._cleaned.add(log)
         else:
-            staged = stage(head, now, inputs)
+            calls = [Call(a.writer, len(a.payloads), a.digest, a.fingerprint) for a in appends]
+            staged = stage(head, now, self._sealed(appends), calls)
             self._write(transaction, log, head, staged)
         if now < head.time:
             telemetry.clock_clamps_total.inc()
-        outcomes: Outcomes = []
-        at = 0
-        for (append, ticket), first in zip(accepted, staged.firsts, strict=True):
-            events = len(append.sealed.payloads)
-            leaves = staged.leaves[at : at + events]
-            outcomes.append((ticket, Committed(first, staged.head.time, leaves, append.sealed.salts)))
-            at += events
-        telemetry.appends_total.inc(len(accepted))
-        telemetry.events_total.inc(at)
-        telemetry.commit_groups_events.observe(at)
-        telemetry.payload_bytes_total.inc(sum(append.size for append, _ in accepted))
-        return staged.head, outcomes
+        telemetry.appends_total.inc(len(appends))
+        telemetry.events_total.inc(len(staged.leaves))
+        telemetry.commit_groups_events.observe(len(staged.leaves))
+        telemetry.payload_bytes_total.inc(sum([append.size for append in appends]))
+        return staged.head, _committed(accepted, staged)
+
+    def _sealed(self, appends: Sequence[Append]) -> Sealed:
+        """Seal what is not sealed yet; what comes in single events, as most does, all at once."""
+        if any(append.sealed is not None for append in appends):
+            return join([a.sealed or seal(a.payloads, self._randomness) for a in appends])
+        return seal([payload for append in appends for payload in append.payloads], self._randomness)
 
     def _append_audits(
         self, transaction: Transaction, log: int, head: HeadRow, now: int, events: Sequence[AuditEvent]
     ) -> HeadRow:
-        inputs = [Input(event.writer, seal([event.payload], self._randomness)) for event in events]
-        staged = stage(head, now, inputs)
+        sealed = seal([event.payload for event in events], self._randomness)
+        staged = stage(head, now, sealed, [Call(event.writer, 1) for event in events])
         self._write(transaction, log, head, staged)
         return staged.head
 
@@ -244,8 +243,22 @@ def _accept(
             known[append.digest] = size + 1
             new_keys.append((append.digest, size + 1))
         accepted.append((append, ticket))
-        size += len(append.sealed.payloads)
+        size += len(append.payloads)
     return accepted
+
+
+def _committed(accepted: Waiting, staged: Staged) -> Outcomes:
+    """What to tell each call: its own part of what was staged for all."""
+    leaves, salts, time = staged.leaves, staged.salts, staged.head.time
+    first = staged.head.size - len(leaves) + 1
+    outcomes: Outcomes = []
+    at = 0
+    for append, ticket in accepted:
+        end = at + len(append.payloads)
+        mine = salts[at * SALT_BYTES : end * SALT_BYTES]
+        outcomes.append((ticket, Committed(first + at, time, leaves[at:end], mine)))
+        at = end
+    return outcomes
 
 
 def _mismatch(append: Append, size: int) -> Problem:

@@ -8,13 +8,14 @@ those to other logs go on. What a crash leaves beyond a head is dropped before t
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from indelible.log.commit import Committer
 from indelible.log.group import Committed, Known
 from indelible.log.pending import Append, Change, Laid
-from indelible.log.stage import Input, stage
+from indelible.log.stage import Call, Staged, seal, stage
+from indelible.model.clock import Randomness
 from indelible.model.errors import Problem
 from indelible.model.limits import Limits
 from indelible.store.base import ChunkRow, HeadRow, Transaction
@@ -33,9 +34,10 @@ class _Lane:
 class Lanes:
     """Takes appends in front of the committer, which tells it what is settled. On the event loop only."""
 
-    def __init__(self, committer: Committer, limits: Limits) -> None:
+    def __init__(self, committer: Committer, limits: Limits, randomness: Randomness) -> None:
         self._committer = committer
         self._limits = limits
+        self._randomness = randomness
         self._under_way: Counter[int] = Counter()  # small appends by log
         self._closed: dict[int, _Lane] = {}  # logs of which a large batch has the lane
         self._large: set[asyncio.Task[Committed | Known]] = set()
@@ -62,15 +64,18 @@ class Lanes:
         outcome: Committed | Known = await future
         return outcome
 
-    def _settled(self, append: Append) -> None:
-        """An append is committed or refused, which it will be also when its caller has gone away."""
-        if append.laid is not None or append.log not in self._under_way:
-            return
-        self._under_way[append.log] -= 1
-        if not self._under_way[append.log]:
-            del self._under_way[append.log]
-            if append.log in self._closed:
-                self._closed[append.log].drained.set()
+    def _settled(self, appends: Iterable[Append]) -> None:
+        """Appends are committed or refused, which they will be also when their callers have gone away."""
+        left = self._under_way
+        for append in appends:
+            log = append.log
+            if append.laid is not None or log not in left:
+                continue
+            left[log] -= 1
+            if not left[log]:
+                del left[log]
+                if log in self._closed:
+                    self._closed[log].drained.set()
 
     async def _wait_for_lane(self, append: Append) -> None:
         """Wait behind a large batch, counted among what waits; then the append is to be submitted at once."""
@@ -85,9 +90,7 @@ class Lanes:
 
     def _is_large(self, append: Append) -> bool:
         limits = self._limits
-        return append.size > limits.commit_group_bytes or (
-            len(append.sealed.payloads) > limits.commit_group_events
-        )
+        return append.size > limits.commit_group_bytes or len(append.payloads) > limits.commit_group_events
 
     async def _append_large(self, append: Append) -> Committed | Known:
         handed_over = False
@@ -96,8 +99,7 @@ class Lanes:
             base, now = await self._committer.lay_after(append)
             if isinstance(base, Known):
                 return base
-            item = Input(append.writer, append.sealed, append.digest, append.fingerprint)
-            staged = await asyncio.to_thread(stage, base, now, [item])
+            staged = await asyncio.to_thread(self._stage, append, base, now)
             for part in _parts(staged.chunks, self._limits.commit_group_bytes):
                 await self._committer.change(_laying(append.log, base, part))
             future = self._committer.submit_reserved(append._replace(laid=Laid(base, staged)))
@@ -108,6 +110,11 @@ class Lanes:
             if not handed_over:
                 self._committer.release(append)
             self._closed.pop(append.log).opened.set()
+
+    def _stage(self, append: Append, base: HeadRow, now: int) -> Staged:
+        sealed = append.sealed or seal(append.payloads, self._randomness)
+        call = Call(append.writer, len(append.payloads), append.digest, append.fingerprint)
+        return stage(base, now, sealed, [call])
 
     # A lane is closed by one large batch at a time, and only when no small append is under way in it.
 

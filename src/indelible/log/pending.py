@@ -27,22 +27,23 @@ class Laid(NamedTuple):
 
 
 class Append(NamedTuple):
-    """Events for one log, all or nothing."""
+    """Events for one log, all or nothing. Small ones are sealed with their group: `sealed` is None."""
 
     log: int
     workspace: int
     writer: bytes
-    sealed: Sealed
+    payloads: Sequence[bytes]
     size: int  # payload bytes
     digest: bytes | None  # of the idempotency key within its log
     fingerprint: bytes  # of the request's bytes
     expected: int | None  # the head before
+    sealed: Sealed | None = None
     laid: Laid | None = None
 
     @property
     def weight(self) -> int:
         """Bytes of memory that it holds while it waits, about: small events weigh more than their bytes."""
-        return self.size + EVENT_WEIGHT * len(self.sealed.payloads)
+        return self.size + EVENT_WEIGHT * len(self.payloads)
 
 
 class Change(NamedTuple):
@@ -95,7 +96,7 @@ class Pending:
             log, lane = next(iter(self._lanes.items()))
             append = lane[0][0]
             size += append.size
-            events += len(append.sealed.payloads)
+            events += len(append.payloads)
             if group and (size > self._group_bytes or events > self._group_events):
                 break
             group.setdefault(log, []).append(lane.popleft())

@@ -25,28 +25,23 @@ class Sealed(NamedTuple):
     commitments: Sequence[bytes]
 
 
-class Input(NamedTuple):
-    """What one call appends: all of it by one writer, under one idempotency key or none."""
+class Call(NamedTuple):
+    """What one call appends, beside its payloads: so many events by one writer, under one key or none."""
 
     writer: bytes
-    sealed: Sealed
+    events: int
     digest: bytes | None = None
     fingerprint: bytes = b""
 
 
 class Staged(NamedTuple):
-    """Rows to write, the head they lead to, and each input's first sequence."""
+    """Rows to write, the head they lead to, and each event's leaf hash and salt (16 bytes, joined)."""
 
     chunks: list[ChunkRow]
     nodes: list[NodeRow]
     head: HeadRow
-    firsts: list[int]
     leaves: list[bytes]
-
-    def leaves_of(self, first: int, events: int) -> list[bytes]:
-        """The leaf hashes of a run of the staged events."""
-        at = first - self.chunks[0].first
-        return self.leaves[at : at + events]
+    salts: bytes
 
 
 def seal(payloads: Sequence[bytes], randomness: Randomness) -> Sealed:
@@ -55,21 +50,32 @@ def seal(payloads: Sequence[bytes], randomness: Randomness) -> Sealed:
     return Sealed(payloads, salts, commit_payloads(salts, payloads))
 
 
-def stage(head: HeadRow, now: int, inputs: Sequence[Input]) -> Staged:
-    """Append `inputs` in order after `head`, all dated `now` or, if that is later, the head's own time.
+def join(parts: Sequence[Sealed]) -> Sealed:
+    """Put sealed payloads one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return Sealed(
+        [payload for part in parts for payload in part.payloads],
+        b"".join([part.salts for part in parts]),
+        [commitment for part in parts for commitment in part.commitments],
+    )
+
+
+def stage(head: HeadRow, now: int, sealed: Sealed, calls: Sequence[Call]) -> Staged:
+    """Append events in order after `head`, all dated `now` or, if that is later, the head's own time.
 
     Args:
         head: as it stands in the store, locked.
         now: microseconds since 1970.
-        inputs: at least one, each with at least one payload.
+        sealed: at least one event.
+        calls: whose events they are, in order; their numbers of events add up.
     """
     time = max(now, head.time, head.time_floor)
     first = head.size + 1
-    commitments = [commitment for item in inputs for commitment in item.sealed.commitments]
-    writers: bytes | list[bytes] = inputs[0].writer
-    if any(item.writer != inputs[0].writer for item in inputs):
-        writers = [item.writer for item in inputs for _ in item.sealed.payloads]
-    leaves = entry_leaf_hashes(first, time, writers, commitments)
+    writers: bytes | list[bytes] = calls[0].writer
+    if any(call.writer != calls[0].writer for call in calls):
+        writers = [call.writer for call in calls for _ in range(call.events)]
+    leaves = entry_leaf_hashes(first, time, writers, sealed.commitments)
     growth = extend(decode_frontier(head.size, head.frontier), leaves)
     new_head = HeadRow(
         size=growth.frontier.size,
@@ -78,31 +84,23 @@ def stage(head: HeadRow, now: int, inputs: Sequence[Input]) -> Staged:
         root=root(growth.frontier),
         frontier=encode_frontier(growth.frontier),
     )
-    chunks = _rows(first, time, inputs, leaves)
     nodes = [NodeRow(node.level, node.position, node.hash) for node in growth.stored]
-    return Staged(chunks, nodes, new_head, _firsts(first, inputs), leaves)
+    chunks = _rows(first, time, sealed, calls, leaves)
+    return Staged(chunks, nodes, new_head, leaves, sealed.salts)
 
 
-def _firsts(first: int, inputs: Sequence[Input]) -> list[int]:
-    firsts = []
-    for item in inputs:
-        firsts.append(first)
-        first += len(item.sealed.payloads)
-    return firsts
-
-
-def _rows(first: int, time: int, inputs: Sequence[Input], leaves: Sequence[bytes]) -> list[ChunkRow]:
+def _rows(
+    first: int, time: int, sealed: Sealed, calls: Sequence[Call], leaves: Sequence[bytes]
+) -> list[ChunkRow]:
     """Cut the events into rows, each with the columns of its own part."""
-    payloads = [payload for item in inputs for payload in item.sealed.payloads]
-    commitments = [commitment for item in inputs for commitment in item.sealed.commitments]
-    lengths = [len(payload) for payload in payloads]
-    salts = b"".join([item.sealed.salts for item in inputs])
-    order = list(dict.fromkeys(item.writer for item in inputs))
-    place = {writer: at for at, writer in enumerate(order)}
+    payloads, salts, commitments = sealed
+    lengths = list(map(len, payloads))
+    order = list(dict.fromkeys([call.writer for call in calls]))
     writer_of: list[int] = []
     if len(order) > 1:
-        writer_of = [place[item.writer] for item in inputs for _ in item.sealed.payloads]
-    uses = _key_uses(inputs)
+        place = {writer: at for at, writer in enumerate(order)}
+        writer_of = [place[call.writer] for call in calls for _ in range(call.events)]
+    uses = _key_uses(calls)
     rows = []
     for start, end in _cuts(lengths):
         keys = [use._replace(offset=use.offset - start) for use in uses if start <= use.offset < end]
@@ -119,13 +117,12 @@ def _rows(first: int, time: int, inputs: Sequence[Input], leaves: Sequence[bytes
     return rows
 
 
-def _key_uses(inputs: Sequence[Input]) -> list[KeyUse]:
+def _key_uses(calls: Sequence[Call]) -> list[KeyUse]:
     uses, offset = [], 0
-    for item in inputs:
-        events = len(item.sealed.payloads)
-        if item.digest is not None:
-            uses.append(KeyUse(offset, events, item.digest, item.fingerprint))
-        offset += events
+    for call in calls:
+        if call.digest is not None:
+            uses.append(KeyUse(offset, call.events, call.digest, call.fingerprint))
+        offset += call.events
     return uses
 
 

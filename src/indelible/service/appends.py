@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from indelible.log.core import Core
-from indelible.log.group import Committed, Known
+from indelible.log.group import Known
 from indelible.log.idempotency import fingerprint, key_digest
 from indelible.log.pending import Append
 from indelible.log.read import Span
@@ -18,7 +18,7 @@ from indelible.service.types import Appended, AppendedBatch, Caller
 Mark = tuple[bytes | None, bytes]
 """Digests of an idempotency key, if there is one, and of what must be equal for its answer again."""
 
-# Above this, cutting and hashing a batch would hold up the event loop; it goes to a thread.
+# Above this, cutting a batch and hashing its events is too long for the event loop and the commit's thread.
 INLINE_BYTES = 64 << 10
 
 
@@ -58,8 +58,8 @@ class Appends:
         mark = self._mark(info, idempotency_key, "append", "", payload)
         if not self._gate.is_open(info.key):
             await asyncio.to_thread(self._gate.open, info)
-        sealed = seal((payload,), self._randomness)
-        outcome = await self._submit(info, caller, sealed, mark, expected_sequence)
+        append = _append(info, caller, (payload,), mark, expected_sequence)
+        outcome = await self._lanes.append(append)
         replayed = isinstance(outcome, Known)
         if isinstance(outcome, Known):
             receipt = await asyncio.to_thread(self._replay_one, info, outcome.first, mark[1])
@@ -89,9 +89,12 @@ class Appends:
             await asyncio.to_thread(self._gate.open, info)
         if len(body) > INLINE_BYTES:
             mark, sealed = await asyncio.to_thread(self._prepare, info, idempotency_key, body, framing)
+            append = _append(info, caller, sealed.payloads, mark, expected_sequence, sealed)
         else:
-            mark, sealed = self._prepare(info, idempotency_key, body, framing)
-        outcome = await self._submit(info, caller, sealed, mark, expected_sequence)
+            mark = self._batch_mark(info, idempotency_key, body, framing)
+            payloads = split(body, framing, self._limits)
+            append = _append(info, caller, payloads, mark, expected_sequence)
+        outcome = await self._lanes.append(append)
         if isinstance(outcome, Known):
             receipt = await asyncio.to_thread(self._replay_batch, info, outcome.first, mark[1])
             return AppendedBatch(receipt, info.origin, replayed=True)
@@ -101,8 +104,11 @@ class Appends:
         return AppendedBatch(receipt, info.origin, replayed=False)
 
     def _prepare(self, info: LogInfo, key: str | None, body: bytes, framing: Framing) -> tuple[Mark, Sealed]:
-        mark = self._mark(info, key, "append_batch", f"{framing.kind} {framing.delimiter.hex()}", body)
+        mark = self._batch_mark(info, key, body, framing)
         return mark, seal(split(body, framing, self._limits), self._randomness)
+
+    def _batch_mark(self, info: LogInfo, key: str | None, body: bytes, framing: Framing) -> Mark:
+        return self._mark(info, key, "append_batch", f"{framing.kind} {framing.delimiter.hex()}", body)
 
     def _check_payload(self, payload: bytes) -> None:
         if not payload:
@@ -121,18 +127,6 @@ class Appends:
                 "invalid_parameter", f"Idempotency-Key takes 1 to {limit} bytes", limit=limit, unit="bytes"
             )
         return key_digest(info.log_id, key), fingerprint(operation, framing, body)
-
-    async def _submit(
-        self,
-        info: LogInfo,
-        caller: Caller,
-        sealed: Sealed,
-        mark: Mark,
-        expected: int | None,
-    ) -> Committed | Known:
-        size = sum(map(len, sealed.payloads))
-        append = Append(info.key, info.workspace, caller.writer, sealed, size, mark[0], mark[1], expected)
-        return await self._lanes.append(append)
 
     async def _proof(self, info: LogInfo, sequence: int) -> bytes:
         published = await self._publisher.at_least(info, sequence)
@@ -176,3 +170,16 @@ class Appends:
                 sequence=first,
             )
         return uses[0][0]
+
+
+def _append(
+    info: LogInfo,
+    caller: Caller,
+    payloads: Sequence[bytes],
+    mark: Mark,
+    expected: int | None,
+    sealed: Sealed | None = None,
+) -> Append:
+    """What the committer gets of a call."""
+    size = sum(map(len, payloads))
+    return Append(info.key, info.workspace, caller.writer, payloads, size, mark[0], mark[1], expected, sealed)
