@@ -1,6 +1,7 @@
 """The composition root: the only place that names engines and ties the layers together."""
 
 import asyncio
+import gc
 import hashlib
 import secrets as randomness_for_keys
 import sys
@@ -98,6 +99,9 @@ class Server:
         self._residence.start()
         core.publisher.start()
         self._spawn(self._sweep())
+        # What is here now stays: without this, each full collection of garbage would walk all of it again.
+        gc.collect()
+        gc.freeze()
         app = HttpApp(
             services, limits=self.settings.limits, no_auth=self.settings.no_auth, host=self.settings.host
         )

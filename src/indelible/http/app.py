@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import Any, TypeVar
 
 import structlog
-from prometheus_client import Counter, Histogram
 
 from indelible import telemetry
 from indelible.http import body as bodies
@@ -67,8 +66,6 @@ class HttpApp:
         self._stopping = asyncio.Event()
         self._id_prefix = os.urandom(4).hex()
         self._numbers = itertools.count(1)
-        self._counters: dict[tuple[str, int], Counter] = {}
-        self._timers: dict[str, Histogram] = {}
 
     def stop_waiting(self) -> None:
         """End what only waits (long polls), since the server is to stop."""
@@ -93,7 +90,8 @@ class HttpApp:
             answer = _refuse(internal(request_id), request_id)
         if answer is not None:
             await self._send(request, answer, request_id)
-        self._count(name, _GONE if answer is None else answer.status, started)
+        status = _GONE if answer is None else answer.status
+        telemetry.requests.note(name, status, time.perf_counter() - started)
 
     def _find(self, request: Request) -> Route:
         scope = request.scope
@@ -122,22 +120,18 @@ class HttpApp:
         if route.produces:
             choose_type(request.headers.get("accept"), route.produces)
         if route.body is not None:
-            await self._read_body(request, route.body.limit(self._limits))
+            limit = route.body.limit(self._limits)
+            length = bodies.check_headers(request.headers, limit)
+            if length != 0:
+                request.body_taken = True
+                workspace = request.caller.workspace
+                request.body = await bodies.read_body(
+                    request.transport, length, limit, workspace, self._rules
+                )
         work = route.handler(request, self._services)
         if route.wait_param is not None and request.params[route.wait_param]:
             return await self._while_wanted(work, request.transport)
         return await work
-
-    async def _read_body(self, request: Request, limit: int) -> None:
-        headers = request.headers
-        bodies.check_encoding(headers)
-        length = bodies.declared_length(headers)
-        bodies.check_length(length, limit)
-        if length != 0:
-            request.body_taken = True
-            request.body = await bodies.read_body(
-                request.transport, length, limit, request.caller.workspace, self._rules
-            )
 
     async def _while_wanted(self, work: Awaitable[_T], transport: Transport) -> _T | None:
         """Await `work` while the client is there (None when it has gone) and the server does not stop."""
@@ -187,17 +181,6 @@ class HttpApp:
         if given is not None and _SANE_ID.match(given):
             return given
         return f"{self._id_prefix}-{next(self._numbers):x}"
-
-    def _count(self, name: str, status: int, started: float) -> None:
-        counter = self._counters.get((name, status))
-        if counter is None:
-            counter = telemetry.http_requests_total.labels(name, str(status))
-            self._counters[name, status] = counter
-        counter.inc()
-        timer = self._timers.get(name)
-        if timer is None:
-            timer = self._timers[name] = telemetry.http_seconds.labels(name)
-        timer.observe(time.perf_counter() - started)
 
 
 def _refuse(problem: Problem, request_id: str) -> Answer:

@@ -71,39 +71,40 @@ def declared_length(headers: HeaderMap) -> int | None:
     return int(length) if length else 0
 
 
-def check_length(length: int | None, limit: int) -> None:
-    """Raise `too_large` for a declared length over `limit` bytes."""
-    if length is not None and length > limit:
-        raise _too_large(limit)
+def check_headers(headers: HeaderMap, limit: int) -> int | None:
+    """Check what the header says of the body, and return its length as `declared_length` does.
 
-
-def check_encoding(headers: HeaderMap) -> None:
-    """Raise `unsupported_media_type` unless the body is sent as it is."""
-    encoding = headers.get("content-encoding")
-    if (encoding is not None and encoding.strip().lower() != "identity") or (
-        encoding is None and "content-encoding" in headers
+    Raises:
+        Problem: `unsupported_media_type` unless it is sent as it is, `too_large` for more than `limit` bytes.
+    """
+    if (
+        "content-encoding" in headers
+        and (headers.get("content-encoding") or "").strip().lower() != "identity"
     ):
         raise Problem("unsupported_media_type", "send the body without Content-Encoding")
+    length = declared_length(headers)
+    if length is not None and length > limit:
+        raise _too_large(limit)
+    return length
 
 
 async def read_body(
     transport: Transport, length: int | None, limit: int, workspace: int, rules: Rules
 ) -> bytes:
-    """Read the whole body, at most `limit` bytes.
+    """Read the whole body: `length` bytes, or a chunked one (None) of at most `limit` bytes.
 
     Raises:
         Problem: `too_large`, `request_timeout` (slower than the least rate, or too long in all),
             `malformed` (it ended before its end), `saturated`.
     """
-    if length == 0:
-        return b""
     try:
         if length is None:
             return await _read_chunked(transport, limit, workspace, rules)
+        seconds = _seconds_for(length, rules.limits)
         if length <= UNCOUNTED_BYTES:
-            return await _read_declared(transport, length, rules)
+            return await rules.deadlines.within(seconds, transport())
         with rules.budget.held(workspace, length):
-            return await _read_declared(transport, length, rules)
+            return await rules.deadlines.within(seconds, transport())
     except ProtocolClosed:
         raise Problem("malformed", "the body ended before its end") from None
     except TimeoutError:
@@ -132,10 +133,6 @@ def _too_large(limit: int) -> Problem:
 def _seconds_for(received: int, limits: Limits) -> float:
     """How long a body of which `received` bytes are there, or declared, may have taken."""
     return min(limits.body_seconds, _GRACE_SECONDS + received / limits.body_min_bytes_per_second)
-
-
-async def _read_declared(transport: Transport, length: int, rules: Rules) -> bytes:
-    return await rules.deadlines.within(_seconds_for(length, rules.limits), transport())
 
 
 async def _read_chunked(transport: Transport, limit: int, workspace: int, rules: Rules) -> bytes:

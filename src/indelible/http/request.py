@@ -1,12 +1,13 @@
 """What handlers take and give: a request as far as it was read, and an answer that nothing sent yet."""
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import AsyncIterator, Generator, Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from indelible.model.errors import Problem
 from indelible.service.types import Caller
 
 Headers = list[tuple[str, str]]
+_T_co = TypeVar("_T_co", covariant=True)
 
 
 class HeaderMap(Protocol):
@@ -22,11 +23,21 @@ class HeaderMap(Protocol):
         """Return all values that are visible ASCII."""
 
 
+class Cancellable(Protocol[_T_co]):
+    """What can be awaited once, and cut off while it is."""
+
+    def __await__(self) -> Generator[Any, None, _T_co]:
+        """Wait."""
+
+    def cancel(self) -> object:
+        """End the wait with CancelledError."""
+
+
 class Transport(Protocol):
     """The RSGI protocol of one request, as far as it is used here."""
 
-    async def __call__(self) -> bytes:
-        """Return the whole body."""
+    def __call__(self) -> Cancellable[bytes]:
+        """Return the whole body, when it is there."""
 
     def __aiter__(self) -> "Transport":
         """Begin to read the body in pieces."""
@@ -79,11 +90,11 @@ class Request:
         Raises:
             Problem: `malformed`.
         """
+        if name not in self.headers:
+            return None
         value = self.headers.get(name)
         if value is None:
-            if name in self.headers:
-                raise Problem("malformed", f"the header {name} must be visible ASCII", header=name)
-            return None
+            raise Problem("malformed", f"the header {name} must be visible ASCII", header=name)
         if len(self.headers.get_all(name)) > 1:
             raise Problem("malformed", f"the header {name} is given twice", header=name)
         return value

@@ -80,11 +80,17 @@ class _Node:
         return self.named
 
 
+Found = tuple[Mapping[str, Route], tuple[str, ...]]
+_REMEMBERED_PATHS = 4_096
+_REMEMBERED_CHARACTERS = 256
+
+
 class Tree:
-    """Routes by path, found in one step a segment."""
+    """Routes by path, found in one step a segment; paths that come again are remembered."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._root = _Node()
+        self._remembered: dict[str, Found] = {}
         for route in routes:
             node = self._root
             for segment in route.template.split("/")[1:]:
@@ -92,8 +98,18 @@ class Tree:
             if node.routes.setdefault(route.method, route) is not route:
                 raise ValueError(f"two routes for {route.method} {route.template}")
 
-    def find(self, path: str) -> tuple[Mapping[str, Route], tuple[str, ...]]:
+    def find(self, path: str) -> Found:
         """Return the routes of a path by method, none for a path that is not ours, and the names' values."""
+        found = self._remembered.get(path)
+        if found is None:
+            found = self._walk(path)
+            if found[0] and len(path) <= _REMEMBERED_CHARACTERS:
+                if len(self._remembered) >= _REMEMBERED_PATHS:
+                    self._remembered.clear()
+                self._remembered[path] = found
+        return found
+
+    def _walk(self, path: str) -> Found:
         node = self._root
         values = []
         segments = path.split("/")

@@ -25,8 +25,14 @@ _NOBODY = bytes(32)  # compared with when there is no such key, so that unknown 
 
 
 class _Known(NamedTuple):
-    row: KeyRow
+    row: KeyRow | None  # None for the root key, which is no row
     caller: Caller
+
+
+def _holds(row: KeyRow, now: int) -> bool:
+    early = row.not_before is not None and now < row.not_before
+    late = row.expires is not None and now >= row.expires
+    return row.revoked is None and not early and not late
 
 
 def _caller(row: KeyRow) -> Caller:
@@ -54,7 +60,7 @@ class Access:
         self._root = Caller(
             writer.bytes, str(writer), default_workspace, everything, None, None, is_root=True
         )
-        self._keys: OrderedDict[str, _Known] = OrderedDict()
+        self._proved: dict[bytes, _Known] = {}  # by the digest of a secret that was right
         self._logs: OrderedDict[tuple[int, str], LogInfo] = OrderedDict()
         self.rates = Rates(limits)
         self.on_forbidden: Callable[[Caller, Problem], None] = lambda _caller, _problem: None
@@ -77,33 +83,31 @@ class Access:
         if not authorization or authorization[:7].lower() != "bearer ":
             raise Problem("unauthenticated", "send Authorization: Bearer with a key of this server")
         secret = authorization[7:].strip()
-        key_id = secrets.key_id(secret)
-        known = self._key(key_id) if key_id else None
-        valid = secrets.matches(secret, known.row.secret_hash if known else self._root_digest or _NOBODY)
-        if not valid:
-            raise Problem("unauthenticated", "the key is unknown, revoked or not valid now")
+        presented = secrets.digest(secret)
+        known = self._proved.get(presented)
         if known is None:
-            return self._root
-        row, now = known.row, time.time_ns() // 1_000
-        outside = (row.not_before and now < row.not_before) or (row.expires and now >= row.expires)
-        if row.revoked is not None or outside:
+            known = self._prove(secret, presented)
+        if known.row is not None and not _holds(known.row, time.time_ns() // 1_000):
             raise Problem("unauthenticated", "the key is unknown, revoked or not valid now")
         return known.caller
 
-    def _key(self, key_id: str) -> _Known | None:
-        known = self._keys.get(key_id)
-        if known is None:
-            row = self._reader.key(key_id)
-            if row is None:
-                return None
-            known = self._keys[key_id] = _Known(row, _caller(row))
-            if len(self._keys) > CACHED_KEYS:
-                self._keys.popitem(last=False)
+    def _prove(self, secret: str, presented: bytes) -> _Known:
+        """Find whose secret this is by the id in it, and remember it by its digest."""
+        key_id = secrets.key_id(secret)
+        row = self._reader.key(key_id) if key_id else None
+        stored = row.secret_hash if row else self._root_digest or _NOBODY
+        if not secrets.same(presented, stored):
+            raise Problem("unauthenticated", "the key is unknown, revoked or not valid now")
+        known = _Known(row, _caller(row)) if row else _Known(None, self._root)
+        self._proved[presented] = known
+        if len(self._proved) > CACHED_KEYS:
+            del self._proved[next(iter(self._proved))]
         return known
 
     def forget_key(self, key_id: str) -> None:
         """A key was changed: its next use reads it again."""
-        self._keys.pop(key_id, None)
+        for digest in [digest for digest, known in self._proved.items() if known.caller.key_id == key_id]:
+            del self._proved[digest]
 
     # ------------------------------------------------------------------ what
 

@@ -54,6 +54,6 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def matches(secret: str, stored: bytes) -> bool:
-    """Compare in constant time."""
-    return hmac.compare_digest(digest(secret), stored)
+def same(presented: bytes, stored: bytes) -> bool:
+    """Compare two digests in constant time."""
+    return hmac.compare_digest(presented, stored)
