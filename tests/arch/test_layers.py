@@ -38,7 +38,7 @@ EXCEPTIONS = {
 }
 """The two commands that work on a data directory instead of a server's URL."""
 
-ONLY_IN = {"wasmtime": "fold", "apsw": "store", "granian": "http"}
+ONLY_IN = {"wasmtime": "fold", "apsw": "store", "httptools": "http"}
 """Libraries that belong to one layer, so that replacing one touches one folder."""
 
 
@@ -118,7 +118,7 @@ def test_a_part_imports_only_what_stands_below(part: str) -> None:
 
 @pytest.mark.parametrize(("library", "part"), ONLY_IN.items())
 def test_a_library_has_one_home(library: str, part: str) -> None:
-    """Only fold imports wasmtime, only store imports apsw, only http imports granian."""
+    """Only fold imports wasmtime, only store imports apsw, only http imports httptools."""
     wrong = [
         str(found)
         for found in IMPORTS
@@ -140,7 +140,7 @@ def test_model_needs_the_standard_library_only() -> None:
 
 def test_the_command_line_is_quick_to_start() -> None:
     """What is slow to import is imported inside the commands that use it."""
-    slow = {"httpx", "rich", "wasmtime", "cryptography", "granian"}
+    slow = {"httpx", "rich", "wasmtime", "cryptography", "httptools"}
     wrong = [
         str(found)
         for found in IMPORTS

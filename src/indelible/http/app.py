@@ -1,4 +1,4 @@
-"""The RSGI application: finds the route, reads what it needs, calls it, and sends what comes back."""
+"""The application: finds a request's route, reads what it needs, calls it, and sends what comes back."""
 
 import asyncio
 import itertools
@@ -6,25 +6,24 @@ import os
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
 from indelible import telemetry
 from indelible.http import body as bodies
 from indelible.http.calls.system import Documents
-from indelible.http.deadlines import Deadlines
 from indelible.http.errors import internal, problem_answer, problem_line
+from indelible.http.exchange import Exchange
 from indelible.http.guards import check_local, is_loopback
 from indelible.http.negotiate import choose_type
 from indelible.http.openapi import build_openapi
 from indelible.http.pages import build_pages
 from indelible.http.params import read_params
 from indelible.http.ports import ServicesPort
-from indelible.http.request import Answer, Headers, Request, Stream, Transport
+from indelible.http.request import Answer, Headers, Request, Stream
 from indelible.http.routes import all_routes
 from indelible.http.server import Listening
-from indelible.http.stream import send_stream
 from indelible.http.table import Route, Tree
 from indelible.model.errors import Problem
 from indelible.model.limits import DEFAULT_LIMITS, Limits
@@ -33,7 +32,6 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z", re.ASCII)
 _GONE = 499  # in the metrics only: the client left before it was answered
 _UNROUTED = "none"
 _ALWAYS: Headers = [("server", "indelible"), ("x-content-type-options", "nosniff")]
-_NO_BODY = frozenset({204, 304})
 _T = TypeVar("_T")
 
 
@@ -61,7 +59,7 @@ class HttpApp:
         self._no_auth = no_auth
         self.listening: Listening | None = None
         self._tree = Tree(self.routes)
-        self._rules = bodies.Rules(limits, bodies.BodyBudget(limits), Deadlines())
+        self._rules = bodies.Rules(limits, bodies.BodyBudget(limits))
         self._written: Documents | None = None
         self._stopping = asyncio.Event()
         self._id_prefix = os.urandom(4).hex()
@@ -71,35 +69,38 @@ class HttpApp:
         """End what only waits (long polls), since the server is to stop."""
         self._stopping.set()
 
-    async def __rsgi__(self, scope: Any, transport: Transport) -> None:
+    async def __call__(self, exchange: Exchange) -> None:
         """Answer one request. It never raises but for cancellation."""
         started = time.perf_counter()
-        request_id = self._request_id(scope.headers.get("x-request-id"))
+        request_id = self._request_id(exchange.headers.get("x-request-id"))
         telemetry.request_id.set(request_id)
-        request = Request(scope, transport, scope.headers, ())
         name = _UNROUTED
         answer: Answer | Stream | None
         try:
-            route = self._find(request)
+            request = Request(exchange, exchange.headers)
+            route = self._find(exchange, request)
             name = route.name
-            answer = await self._answer(route, request)
+            answer = await self._answer(route, exchange, request)
         except Problem as problem:
             answer = _refuse(problem, request_id)
         except Exception:  # noqa: BLE001 - the outermost edge: logged with its traceback, answered as `internal`
             structlog.get_logger().exception("request_failed", route=name)
             answer = _refuse(internal(request_id), request_id)
-        if answer is not None:
-            await self._send(request, answer, request_id)
+        if answer is None:
+            exchange.abandon()
+        else:
+            await self._send(exchange, answer, request_id)
         status = _GONE if answer is None else answer.status
         telemetry.requests.note(name, status, time.perf_counter() - started)
 
-    def _find(self, request: Request) -> Route:
-        scope = request.scope
+    def _find(self, exchange: Exchange, request: Request) -> Route:
+        if exchange.fault is not None:
+            raise exchange.fault
         if self._no_auth:
-            check_local(scope, request.headers, self.listening.port if self.listening else 0)
-        routes, request.path = self._tree.find(scope.path)
-        route = routes.get(scope.method)
-        if route is None and scope.method == "HEAD":
+            check_local(exchange, request.headers, self.listening.port if self.listening else 0)
+        routes, request.path = self._tree.find(exchange.path)
+        route = routes.get(exchange.method)
+        if route is None and exchange.method == "HEAD":
             route = routes.get("GET")
         if route is not None:
             return route
@@ -108,11 +109,11 @@ class HttpApp:
         allow = sorted({*routes, "HEAD"} if "GET" in routes else routes)
         raise Problem("method_not_allowed", f"use {' or '.join(allow)}", allow=", ".join(allow))
 
-    async def _answer(self, route: Route, request: Request) -> Answer | Stream | None:
+    async def _answer(self, route: Route, exchange: Exchange, request: Request) -> Answer | Stream | None:
         """Read what the route needs, in an order that costs least where it ends early; then call it."""
         if route.needs_key:
             request.caller = self._services.access.authenticate(request.headers.get("authorization"))
-        query_string = request.scope.query_string
+        query_string = exchange.query_string
         if route.open_params:
             request.query_string = query_string
         elif query_string or route.params:
@@ -122,21 +123,20 @@ class HttpApp:
         if route.body is not None:
             limit = route.body.limit(self._limits)
             length = bodies.check_headers(request.headers, limit)
-            if length != 0:
-                request.body_taken = True
+            if exchange.complete and length is not None and length <= bodies.UNCOUNTED_BYTES:
+                request.body = exchange.take()
+            else:
                 workspace = request.caller.workspace
-                request.body = await bodies.read_body(
-                    request.transport, length, limit, workspace, self._rules
-                )
+                request.body = await bodies.read_body(exchange, length, limit, workspace, self._rules)
         work = route.handler(request, self._services)
         if route.wait_param is not None and request.params[route.wait_param]:
-            return await self._while_wanted(work, request.transport)
+            return await self._while_wanted(work, exchange)
         return await work
 
-    async def _while_wanted(self, work: Awaitable[_T], transport: Transport) -> _T | None:
+    async def _while_wanted(self, work: Awaitable[_T], exchange: Exchange) -> _T | None:
         """Await `work` while the client is there (None when it has gone) and the server does not stop."""
         task = asyncio.ensure_future(work)
-        gone = asyncio.ensure_future(_disconnected(transport))
+        gone = asyncio.ensure_future(exchange.gone())
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait({task, gone, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -149,27 +149,12 @@ class HttpApp:
             for one in (task, gone, stopping):
                 one.cancel()
 
-    async def _send(self, request: Request, answer: Answer | Stream, request_id: str) -> None:
-        transport = request.transport
+    async def _send(self, exchange: Exchange, answer: Answer | Stream, request_id: str) -> None:
         headers: Headers = [*answer.headers, *_ALWAYS, ("x-request-id", request_id)]
         if isinstance(answer, Stream):
-            if request.scope.method == "HEAD":
-                transport.response_empty(answer.status, headers)
-                return
-            pieces = _visibly(answer.pieces, request_id)
-            try:
-                await send_stream(transport, Stream(answer.status, headers, pieces))
-            except OSError:  # no pipe could be made; where an answer has begun, this one is dropped
-                structlog.get_logger().exception("stream_failed")
-                refusal = _refuse(internal(request_id), request_id)
-                transport.response_bytes(refusal.status, refusal.headers, refusal.body)
-            return
-        if answer.status in _NO_BODY:
-            transport.response_empty(answer.status, headers)
+            await exchange.stream(answer.status, headers, _visibly(answer.pieces, request_id))
         else:
-            transport.response_bytes(answer.status, headers, answer.body)
-        if answer.status >= 400 and not request.body_taken:  # noqa: PLR2004 - refusals
-            await _discard_unread(request)
+            exchange.respond(answer.status, headers, answer.body)
 
     def _documents(self) -> Documents:
         if self._written is None:
@@ -186,16 +171,6 @@ class HttpApp:
 def _refuse(problem: Problem, request_id: str) -> Answer:
     telemetry.refusals_total.labels(problem.code.name).inc()
     return problem_answer(problem, request_id)
-
-
-async def _disconnected(transport: Transport) -> None:
-    await transport.client_disconnect()
-
-
-async def _discard_unread(request: Request) -> None:
-    length = bodies.declared_length(request.headers)
-    if length is None or length > bodies.UNCOUNTED_BYTES:
-        await bodies.discard(request.transport)
 
 
 async def _visibly(pieces: AsyncIterator[bytes], request_id: str) -> AsyncIterator[bytes]:

@@ -6,17 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from granian._granian import RSGIProtocolClosed as ProtocolClosed
-from granian._granian import RSGIProtocolError as ProtocolError
-
-from indelible.http.deadlines import Deadlines
-from indelible.http.request import HeaderMap, Transport
+from indelible.http.exchange import Exchange
+from indelible.http.request import RequestHeaders
 from indelible.model.errors import Problem
 from indelible.model.limits import KIB, Limits
 
 UNCOUNTED_BYTES = 64 * KIB  # a body this small is not counted: connections times this stay affordable
 _GRACE_SECONDS = 10  # the first bytes may take this long before the least rate counts
-_LINGER_SECONDS = 2.0
 
 
 class BodyBudget:
@@ -56,40 +52,33 @@ class BodyBudget:
 
 
 class Rules(NamedTuple):
-    """How bodies may arrive, and what keeps them to it."""
+    """How bodies may arrive."""
 
     limits: Limits
     budget: BodyBudget
-    deadlines: Deadlines
 
 
-def declared_length(headers: HeaderMap) -> int | None:
-    """Return the body's length that the header declares: 0 for no body, None for a chunked one."""
-    if "transfer-encoding" in headers:
-        return None
-    length = headers.get("content-length")
-    return int(length) if length else 0
-
-
-def check_headers(headers: HeaderMap, limit: int) -> int | None:
-    """Check what the header says of the body, and return its length as `declared_length` does.
+def check_headers(headers: RequestHeaders, limit: int) -> int | None:
+    """Check what the header says of the body; return its length in bytes, 0 for none, None when chunked.
 
     Raises:
         Problem: `unsupported_media_type` unless it is sent as it is, `too_large` for more than `limit` bytes.
     """
-    if (
-        "content-encoding" in headers
-        and (headers.get("content-encoding") or "").strip().lower() != "identity"
-    ):
+    encoding = headers.get("content-encoding") if "content-encoding" in headers else "identity"
+    if encoding is None or encoding.strip().lower() != "identity":
         raise Problem("unsupported_media_type", "send the body without Content-Encoding")
-    length = declared_length(headers)
-    if length is not None and length > limit:
+    if "transfer-encoding" in headers:
+        if (headers.get("transfer-encoding") or "").lower() != "chunked":
+            raise Problem("unsupported_media_type", "send the body with no Transfer-Encoding but chunked")
+        return None
+    length = int(headers.get("content-length") or 0)
+    if length > limit:
         raise _too_large(limit)
     return length
 
 
 async def read_body(
-    transport: Transport, length: int | None, limit: int, workspace: int, rules: Rules
+    exchange: Exchange, length: int | None, limit: int, workspace: int, rules: Rules
 ) -> bytes:
     """Read the whole body: `length` bytes, or a chunked one (None) of at most `limit` bytes.
 
@@ -99,31 +88,17 @@ async def read_body(
     """
     try:
         if length is None:
-            return await _read_chunked(transport, limit, workspace, rules)
-        seconds = _seconds_for(length, rules.limits)
-        if length <= UNCOUNTED_BYTES:
-            return await rules.deadlines.within(seconds, transport())
-        with rules.budget.held(workspace, length):
-            return await rules.deadlines.within(seconds, transport())
-    except ProtocolClosed:
-        raise Problem("malformed", "the body ended before its end") from None
+            await _receive_chunked(exchange, limit, workspace, rules)
+        elif length <= UNCOUNTED_BYTES:
+            await _receive_declared(exchange, length, rules.limits)
+        else:
+            with rules.budget.held(workspace, length):
+                await _receive_declared(exchange, length, rules.limits)
+    except (EOFError, ValueError) as error:
+        raise Problem("malformed", str(error)) from None
     except TimeoutError:
         raise Problem("request_timeout", "send the body faster", least_bytes_per_second=KIB) from None
-
-
-async def discard(transport: Transport) -> None:
-    """Let an unread body run out for a moment after its answer was sent.
-
-    A connection closed over unread bytes is reset, and the reset overtakes the answer: the client would see
-    a broken pipe in place of the 413.
-    """
-    try:
-        pieces = transport.__aiter__()
-        async with asyncio.timeout(_LINGER_SECONDS):
-            while await pieces.__anext__():
-                pass
-    except (TimeoutError, StopAsyncIteration, ProtocolError, ProtocolClosed):
-        return
+    return exchange.take()
 
 
 def _too_large(limit: int) -> Problem:
@@ -135,33 +110,28 @@ def _seconds_for(received: int, limits: Limits) -> float:
     return min(limits.body_seconds, _GRACE_SECONDS + received / limits.body_min_bytes_per_second)
 
 
-async def _read_chunked(transport: Transport, limit: int, workspace: int, rules: Rules) -> bytes:
+async def _receive_declared(exchange: Exchange, length: int, limits: Limits) -> None:
+    if exchange.complete:
+        return
+    deadline = asyncio.get_running_loop().time() + _seconds_for(length, limits)
+    exchange.ask()
+    while not exchange.complete:
+        await exchange.arrival(deadline)
+
+
+async def _receive_chunked(exchange: Exchange, limit: int, workspace: int, rules: Rules) -> None:
     started = asyncio.get_running_loop().time()
-    pieces = transport.__aiter__()
-    received = bytearray()
     counted = 0
+    exchange.ask()
     try:
         while True:
-            deadline = started + _seconds_for(len(received), rules.limits)
-            async with asyncio.timeout_at(deadline):
-                piece = await pieces.__anext__()
-            if not piece:
-                await _check_end(pieces)
-                return bytes(received)
-            received += piece
-            if len(received) > limit:
+            if exchange.received > limit:
                 raise _too_large(limit)
-            if len(received) - counted > UNCOUNTED_BYTES:
-                rules.budget.take(workspace, len(received) - counted)
-                counted = len(received)
+            if exchange.received - counted > UNCOUNTED_BYTES:
+                rules.budget.take(workspace, exchange.received - counted)
+                counted = exchange.received
+            if exchange.complete:
+                return
+            await exchange.arrival(started + _seconds_for(exchange.received, rules.limits))
     finally:
         rules.budget.give_back(workspace, counted)
-
-
-async def _check_end(pieces: Transport) -> None:
-    """Tell a body's end from its being cut off: both come as an empty piece, and only the end is final."""
-    try:
-        await pieces.__anext__()
-    except StopAsyncIteration:
-        return
-    raise Problem("malformed", "the chunked body ended before its end, or has trailers, which are not taken")

@@ -43,8 +43,6 @@ def problem_answer(problem: Problem, request_id: str) -> Answer:
     allowed = problem.facts.get("allow")
     if allowed:
         headers.append(("allow", str(allowed)))
-    if status == 408:  # noqa: PLR2004 - RFC 9110, 15.5.9
-        headers.append(("connection", "close"))
     wait = problem.facts.get("retry_after", 1 if problem.code.retryable and status in {429, 503} else None)
     if isinstance(wait, int | float):
         headers.append(("retry-after", str(max(1, math.ceil(wait)))))

@@ -5,10 +5,9 @@ of any page to it. A rebound name shows in `Host`, a foreign page in `Origin` or
 """
 
 import ipaddress
-from typing import Any
 from urllib.parse import urlsplit
 
-from indelible.http.request import HeaderMap
+from indelible.http.request import Peer, RequestHeaders
 from indelible.model.errors import Problem
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -24,14 +23,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_local(scope: Any, headers: HeaderMap, port: int) -> None:
+def check_local(peer: Peer, headers: RequestHeaders, port: int) -> None:
     """Refuse a request that did not plainly come from this machine to our own address.
 
     Raises:
         Problem: `foreign_origin`.
     """
-    scheme = scope.scheme
-    for host in (headers.get("host"), scope.authority):
+    scheme = peer.scheme
+    for host in (headers.get("host"), peer.authority):
         if host is not None and not _is_ours(f"{scheme}://{host}", port):
             raise _foreign("Host")
     if "host" not in headers or len(headers.get_all("host")) != 1:
@@ -42,9 +41,9 @@ def check_local(scope: Any, headers: HeaderMap, port: int) -> None:
         raise _foreign("Sec-Fetch-Site")
 
 
-def is_direct_from_loopback(scope: Any, headers: HeaderMap) -> bool:
+def is_direct_from_loopback(peer: Peer, headers: RequestHeaders) -> bool:
     """Say whether the client is on this machine, with no proxy in between that says so."""
-    host, _, _ = scope.client.rpartition(":")
+    host, _, _ = peer.client.rpartition(":")
     forwarded = "forwarded" in headers or "x-forwarded-for" in headers
     return not forwarded and is_loopback(host.strip("[]"))
 

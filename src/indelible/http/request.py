@@ -1,61 +1,49 @@
 """What handlers take and give: a request as far as it was read, and an answer that nothing sent yet."""
 
-from collections.abc import AsyncIterator, Generator, Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from indelible.model.errors import Problem
 from indelible.service.types import Caller
 
 Headers = list[tuple[str, str]]
-_T_co = TypeVar("_T_co", covariant=True)
 
 
-class HeaderMap(Protocol):
-    """Request headers as RSGI gives them; names are lower case."""
+class RequestHeaders(dict[str, str | None]):
+    """Request headers: the first value of each name in lower case, None where it is not ASCII."""
 
-    def __contains__(self, name: str, /) -> bool:
-        """Say whether the header was sent, readable or not."""
-
-    def get(self, name: str, default: str | None = None, /) -> str | None:
-        """Return the first value, or `default` where there is none or it is not visible ASCII."""
+    def __init__(self, given: Sequence[tuple[bytes, bytes]]) -> None:
+        super().__init__(
+            {
+                name.decode("latin-1").lower(): value.decode().rstrip() if value.isascii() else None
+                for name, value in reversed(given)
+            }
+        )
+        self._given = given
 
     def get_all(self, name: str, /) -> list[str]:
-        """Return all values that are visible ASCII."""
+        """Return all values that are ASCII, first to last."""
+        if len(self._given) == len(self):
+            value = self.get(name)
+            return [] if value is None else [value]
+        values = [value for key, value in self._given if key.decode("latin-1").lower() == name]
+        return [value.decode().rstrip() for value in values if value.isascii()]
 
 
-class Cancellable(Protocol[_T_co]):
-    """What can be awaited once, and cut off while it is."""
+class Peer(Protocol):
+    """Where a request comes from, and which server it names."""
 
-    def __await__(self) -> Generator[Any, None, _T_co]:
-        """Wait."""
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
 
-    def cancel(self) -> object:
-        """End the wait with CancelledError."""
+    @property
+    def client(self) -> str:
+        """The address of the other side, as `host:port`."""
 
-
-class Transport(Protocol):
-    """The RSGI protocol of one request, as far as it is used here."""
-
-    def __call__(self) -> Cancellable[bytes]:
-        """Return the whole body, when it is there."""
-
-    def __aiter__(self) -> "Transport":
-        """Begin to read the body in pieces."""
-
-    async def __anext__(self) -> bytes:
-        """Return the next piece."""
-
-    async def client_disconnect(self) -> None:
-        """Return when the client has gone."""
-
-    def response_empty(self, status: int, headers: Headers) -> None:
-        """Answer without a body."""
-
-    def response_bytes(self, status: int, headers: Headers, body: bytes) -> None:
-        """Answer with a body that is in memory."""
-
-    def response_file(self, status: int, headers: Headers, file: str) -> None:
-        """Answer with what reading `file` gives, as fast as the client takes it."""
+    @property
+    def authority(self) -> str | None:
+        """Host and port of an absolute URL in the request line, None where there is none."""
 
 
 class Request:
@@ -63,26 +51,22 @@ class Request:
 
     __slots__ = (
         "body",
-        "body_taken",
         "caller",
         "headers",
         "params",
         "path",
+        "peer",
         "query_string",
-        "scope",
-        "transport",
     )
 
-    def __init__(self, scope: Any, transport: Transport, headers: HeaderMap, path: tuple[str, ...]) -> None:
-        self.scope = scope
-        self.transport = transport
+    def __init__(self, peer: Peer, headers: RequestHeaders) -> None:
+        self.peer = peer
         self.headers = headers
-        self.path = path  # the values of the template's names, in order
+        self.path: tuple[str, ...] = ()  # the values of the template's names, in order
         self.query_string: str = ""
         self.params: Mapping[str, Any] = {}
         self.caller: Caller = NOBODY
         self.body = b""
-        self.body_taken = False
 
     def header(self, name: str) -> str | None:
         """Return a header that decides something, so that an unreadable or repeated one is refused.

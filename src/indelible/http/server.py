@@ -1,33 +1,27 @@
-"""The server: granian's RSGI worker on our event loop and on a socket of ours.
+"""The server: a socket, the connections that it accepts, and their end.
 
-granian gives the HTTP/1.1 connection (hyper, on a thread of its own) and hands each request to the loop.
-What it limits and what it does not was tried with real connections; docs/http.md has the list and
-docs/adr/0003-http-on-rsgi.md the reasons. In short: it limits headers in size and time, and the number of
-connections; bodies, streams and stalled readers are limited here and in `body.py` and `stream.py`.
+docs/adr/0003-http.md says why it is put together from llhttp, uvloop and this.
 """
 
 import asyncio
-import contextlib
-import os
 import resource
 import socket
 import ssl
+import time
+from collections.abc import Coroutine
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import structlog
-from granian._granian import SocketHolder
-from granian.constants import HTTPModes, Interfaces, SSLProtocols
-from granian.http import HTTP1Settings
-from granian.log import LogLevels
-from granian.server.embed import Server
 
+from indelible.http.connection import Connection
+from indelible.http.exchange import Exchange
 from indelible.model.limits import DEFAULT_LIMITS, Limits
 
-_FILES_PER_CONNECTION = 4  # its socket, and a pipe with three ends while it streams
 _FILES_ELSEWHERE = 512
-_HYPER_SMALLEST_BUFFER = 8_192
-_LOGGING = {"handlers": {}, "loggers": {"_granian": {"handlers": [], "propagate": True}}}
+_SWEEP_SECONDS = 0.5
+_PAUSE_SECONDS = 0.1  # after a connection could not be accepted: no files are left, for example
 
 
 class Listening(NamedTuple):
@@ -44,7 +38,7 @@ class Listening(NamedTuple):
         return f"{self.scheme}://{host}:{self.port}"
 
 
-class RsgiApp(Protocol):
+class App(Protocol):
     """What the server calls for each request."""
 
     listening: Listening | None  # where requests reach it, set before the first one does
@@ -52,7 +46,7 @@ class RsgiApp(Protocol):
     def stop_waiting(self) -> None:
         """End what only waits."""
 
-    async def __rsgi__(self, scope: Any, transport: Any) -> None:
+    def __call__(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """Answer one request."""
 
 
@@ -60,13 +54,19 @@ class HttpServer:
     """One HTTP/1.1 server on the running event loop. Start it once, stop it once."""
 
     def __init__(self) -> None:
-        self._server: Server | None = None
-        self._serving: asyncio.Task[None] | None = None
-        self._app: RsgiApp | None = None
+        self.limits = DEFAULT_LIMITS
+        self.stopping = False
+        self.date_line = ""
+        self._app: App | None = None
+        self._listener: socket.socket | None = None
+        self._connections: set[Connection] = set()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._accepting: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.TimerHandle | None = None
 
     async def start(
         self,
-        app: RsgiApp,
+        app: App,
         *,
         host: str = "127.0.0.1",
         port: int = 8080,
@@ -76,96 +76,123 @@ class HttpServer:
     ) -> Listening:
         """Bind, serve, and return where: `port` 0 picks a free one.
 
-        Connections queue in the kernel from the moment this returns, so the caller may announce the port.
-
         Raises:
             OSError: the address is taken or not ours.
             ValueError: one TLS file without the other, or files that do not make a certificate and its key.
         """
-        tls = _check_tls(tls_cert, tls_key)
-        _allow_open_files(limits.connections * _FILES_PER_CONNECTION + _FILES_ELSEWHERE)
-        listener = _listen(host, port, limits)
-        address = listener.getsockname()
+        tls = _tls(tls_cert, tls_key)
+        _allow_open_files(limits.connections + _FILES_ELSEWHERE)
+        self._app, self.limits = app, limits
+        self._room = asyncio.Semaphore(limits.connections)
+        self._loop = asyncio.get_running_loop()
+        self._listener = _listen(host, port, limits)
+        address = self._listener.getsockname()
         app.listening = Listening(address[0], address[1], "https" if tls else "http")
-        self._app = app
-        self._server = _SocketServer(listener, app, limits, tls)
-        self._serving = asyncio.create_task(self._server.serve(), name="http-server")
+        self._sweep()
+        self._accepting = asyncio.create_task(self._accept(self._listener, tls), name="http-accept")
         return app.listening
-
-    async def wait(self) -> None:
-        """Return when the server has ended, whether asked to or not."""
-        if self._serving is not None:
-            await asyncio.wait({self._serving})
 
     async def stop(self, grace_seconds: float) -> bool:
         """Accept no more, finish what was accepted, and return True, or False when the grace ran out.
 
         Idle connections close at once. Calling it again is harmless.
         """
-        if self._server is None or self._serving is None or self._app is None:
+        if self._accepting is None or self._app is None:
             return True
+        self.stopping = True
         self._app.stop_waiting()
-        self._server.stop()  # type: ignore[no-untyped-call]  # granian has few types
-        done, _ = await asyncio.wait({self._serving}, timeout=grace_seconds)
-        if done:
-            return True
-        structlog.get_logger().warning("http_stop_cut_short", grace_seconds=grace_seconds)
-        self._serving.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._serving
-        return False
+        self._accepting.cancel()
+        await asyncio.gather(self._accepting, return_exceptions=True)
+        if self._listener is not None:
+            self._listener.close()
+        for connection in list(self._connections):
+            connection.stop()
+        done = await self._ended(self._loop.time() + grace_seconds)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        if not done:
+            structlog.get_logger().warning("http_stop_cut_short", grace_seconds=grace_seconds)
+        return done
+
+    async def _ended(self, deadline: float) -> bool:
+        """Whether all that was accepted is answered by then."""
+        while tasks := [one.task for one in self._connections if one.task is not None]:
+            left = deadline - self._loop.time()
+            if left <= 0:
+                return False
+            await asyncio.wait(tasks, timeout=left)
+        return True
+
+    # ------------------------------------------------------------------ connections
+
+    async def _accept(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
+        """Accept while there is room; beyond it connections wait in the kernel."""
+        while True:
+            await self._room.acquire()
+            try:
+                accepted, _ = await self._loop.sock_accept(listener)
+            except OSError as error:
+                self._room.release()
+                structlog.get_logger().warning("a connection could not be accepted", error=str(error))
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            opening = self._loop.create_task(self._open(accepted, tls))
+            self._opening.add(opening)
+            opening.add_done_callback(self._opening.discard)
+
+    async def _open(self, accepted: socket.socket, tls: ssl.SSLContext | None) -> None:
+        connection = Connection(self, "https" if tls else "http")
+        seconds = float(self.limits.header_seconds) if tls else None
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: connection, accepted, ssl=tls, ssl_handshake_timeout=seconds
+            )
+        except (OSError, ssl.SSLError, TimeoutError):  # no handshake, or gone before it
+            accepted.close()
+        finally:
+            if not connection.was_open:
+                self._room.release()
+
+    def opened(self, connection: Connection) -> None:
+        """See `Hub`."""
+        self._connections.add(connection)
+        if self.stopping:
+            connection.stop()
+
+    def closed(self, connection: Connection) -> None:
+        """See `Hub`."""
+        self._connections.discard(connection)
+        self._room.release()
+
+    def serve(self, exchange: Exchange) -> None:
+        """See `Hub`."""
+        app = self._app
+        if app is None:
+            raise RuntimeError("the server was not started")
+        exchange.task = self._loop.create_task(app(exchange))
+
+    def _sweep(self) -> None:
+        """Look at all deadlines now and then: a timer for each would cost every request."""
+        self.date_line = f"date: {formatdate(time.time(), usegmt=True)}"
+        now = self._loop.time()
+        for connection in [one for one in self._connections if one.deadline < now]:
+            connection.expire()
+        self._sweeping = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
 
 
-class _SocketServer(Server):
-    """granian's embedded server on a socket that we made.
-
-    Its own would set SO_REUSEPORT: a second server on the same port would then quietly take half of the
-    requests, where it must fail.
-    """
-
-    def __init__(
-        self, listener: socket.socket, app: RsgiApp, limits: Limits, tls: tuple[Path, Path] | None
-    ) -> None:
-        self._listener = listener
-        host, port = listener.getsockname()[:2]
-        super().__init__(
-            app,
-            address=host,
-            port=port,
-            interface=Interfaces.RSGI,
-            # HTTP/1 only: in automatic mode nothing times a connection that never says which HTTP it speaks.
-            http=HTTPModes.http1,
-            http1_settings=HTTP1Settings(
-                header_read_timeout=limits.header_seconds * 1_000,
-                max_buffer_size=max(limits.header_bytes, _HYPER_SMALLEST_BUFFER),
-            ),
-            websockets=False,
-            backlog=max(limits.connections, 128),
-            backpressure=limits.connections,
-            log_level=LogLevels.error,
-            log_dictconfig=_LOGGING,
-            ssl_cert=tls[0] if tls else None,
-            ssl_key=tls[1] if tls else None,
-            ssl_protocol_min=SSLProtocols.tls12,
-        )
-
-    def _init_shared_socket(self) -> None:
-        descriptor = self._listener.detach()  # the worker closes it
-        holder = SocketHolder(descriptor, False, self.backlog)  # type: ignore[call-arg]  # noqa: FBT003 - its stub has no constructor; the flag says that it is no unix socket
-        self._ssp, self._shd = None, holder  # type: ignore[assignment]  # granian has few types
-
-
-def _check_tls(cert: Path | None, key: Path | None) -> tuple[Path, Path] | None:
+def _tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
     if cert is None and key is None:
         return None
     if cert is None or key is None:
         raise ValueError("TLS needs both a certificate and its key")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
     try:
         context.load_cert_chain(cert, key)
     except (OSError, ssl.SSLError) as error:
         raise ValueError(f"the TLS certificate and key can't be used: {error}") from error
-    return cert, key
+    return context
 
 
 def _allow_open_files(wanted: int) -> None:
@@ -188,7 +215,7 @@ def _listen(host: str, port: int, limits: Limits) -> socket.socket:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limits.body_seconds * 1_000)
         listener.bind(address)
         listener.listen(max(limits.connections, 128))
-        os.set_inheritable(listener.fileno(), False)  # noqa: FBT003 - the call has no keyword
+        listener.setblocking(False)  # noqa: FBT003 - the call has no keyword
     except BaseException:
         listener.close()
         raise

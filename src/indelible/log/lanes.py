@@ -8,7 +8,7 @@ those to other logs go on. What a crash leaves beyond a head is dropped before t
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from typing import Any
 
 from indelible.log.commit import Committer
@@ -43,10 +43,10 @@ class Lanes:
         self._large: set[asyncio.Task[Committed | Known]] = set()
         committer.on_settled = self._settled
 
-    async def append(self, append: Append) -> Committed | Known:
+    def append(self, append: Append) -> Awaitable[Committed | Known]:
         """Append; returns when it is on stable storage.
 
-        Raises:
+        Raises, here or when it is awaited:
             Problem: as `Committer.submit`, and `sequence_mismatch`.
         """
         if self._is_large(append):
@@ -54,12 +54,16 @@ class Lanes:
             task = asyncio.get_running_loop().create_task(self._append_large(append))
             self._large.add(task)
             task.add_done_callback(self._large.discard)
-            return await asyncio.shield(task)  # it goes on when its caller goes away
+            return asyncio.shield(task)  # it goes on when its caller goes away
         if append.log in self._closed:
-            await self._wait_for_lane(append)
-            future = self._committer.submit_reserved(append)
-        else:
-            future = self._committer.submit(append)
+            return self._append_behind(append)
+        future = self._committer.submit(append)
+        self._under_way[append.log] += 1
+        return future
+
+    async def _append_behind(self, append: Append) -> Committed | Known:
+        await self._wait_for_lane(append)
+        future = self._committer.submit_reserved(append)
         self._under_way[append.log] += 1
         outcome: Committed | Known = await future
         return outcome

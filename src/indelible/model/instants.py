@@ -17,6 +17,7 @@ def _format_second(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
 
 
+@lru_cache(maxsize=1_024)
 def format_micros(micros: int) -> str:
     """Write microseconds since 1970 as RFC 3339 in UTC, six digits of fraction, ending in `Z`."""
     seconds, fraction = divmod(micros, MICROS_PER_SECOND)

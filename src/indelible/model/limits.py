@@ -23,6 +23,7 @@ class Limits:
     config_bytes: int = 1 * MIB
     header_bytes: int = 32 * KIB
     header_seconds: int = 10
+    idle_seconds: int = 75  # a connection may wait for its next request
     body_min_bytes_per_second: int = 1 * KIB
     body_seconds: int = 60
     request_bodies_bytes: int = 256 * MIB  # of all bodies over 64 KiB that are arriving at one time

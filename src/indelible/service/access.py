@@ -60,7 +60,7 @@ class Access:
         self._root = Caller(
             writer.bytes, str(writer), default_workspace, everything, None, None, is_root=True
         )
-        self._proved: dict[bytes, _Known] = {}  # by the digest of a secret that was right
+        self._proved: dict[bytes, _Known] = {}  # by the digest of a header that held a right secret
         self._logs: OrderedDict[tuple[int, str], LogInfo] = OrderedDict()
         self.rates = Rates(limits)
         self.on_forbidden: Callable[[Caller, Problem], None] = lambda _caller, _problem: None
@@ -80,23 +80,23 @@ class Access:
         """
         if self._root_digest is None:  # served without keys, to loopback only
             return self._root
-        if not authorization or authorization[:7].lower() != "bearer ":
-            raise Problem("unauthenticated", "send Authorization: Bearer with a key of this server")
-        secret = authorization[7:].strip()
-        presented = secrets.digest(secret)
+        presented = secrets.digest(authorization or "")
         known = self._proved.get(presented)
         if known is None:
-            known = self._prove(secret, presented)
+            known = self._prove(authorization, presented)
         if known.row is not None and not _holds(known.row, time.time_ns() // 1_000):
             raise Problem("unauthenticated", "the key is unknown, revoked or not valid now")
         return known.caller
 
-    def _prove(self, secret: str, presented: bytes) -> _Known:
-        """Find whose secret this is by the id in it, and remember it by its digest."""
+    def _prove(self, authorization: str | None, presented: bytes) -> _Known:
+        """Find whose secret this is by the id in it, and remember it by the digest of the header."""
+        if not authorization or authorization[:7].lower() != "bearer ":
+            raise Problem("unauthenticated", "send Authorization: Bearer with a key of this server")
+        secret = authorization[7:].strip()
         key_id = secrets.key_id(secret)
         row = self._reader.key(key_id) if key_id else None
         stored = row.secret_hash if row else self._root_digest or _NOBODY
-        if not secrets.same(presented, stored):
+        if not secrets.same(secrets.digest(secret), stored):
             raise Problem("unauthenticated", "the key is unknown, revoked or not valid now")
         known = _Known(row, _caller(row)) if row else _Known(None, self._root)
         self._proved[presented] = known

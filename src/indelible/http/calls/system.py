@@ -40,7 +40,7 @@ async def metrics(request: Request, services: ServicesPort) -> Answer:
     if authorization is not None:
         if not services.access.authenticate(authorization).is_root:
             raise Problem("forbidden", "metrics are for the root key")
-    elif not is_direct_from_loopback(request.scope, request.headers):
+    elif not is_direct_from_loopback(request.peer, request.headers):
         raise Problem("unauthenticated", "send the root key, or ask from the server's own machine")
     return Answer(200, [("content-type", METRICS_CONTENT_TYPE)], services.status.metrics())
 

@@ -1,0 +1,322 @@
+"""One HTTP/1.1 connection (RFC 9112): bytes of a client become exchanges, one at a time.
+
+llhttp, through httptools, reads the syntax, and strictly: what two readers could understand in two ways is
+refused. Here is what is left: which request is served, how long everything may take, and when it ends.
+"""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from typing import Protocol, cast
+
+import httptools
+
+from indelible.http.exchange import NEVER, Exchange
+from indelible.http.request import RequestHeaders
+from indelible.model.errors import Problem
+from indelible.model.limits import Limits
+
+_LINGER_SECONDS = 2.0
+_PIPELINED = 16  # requests that may wait behind the one that is served
+
+
+class Hub(Protocol):
+    """What connections share: the server."""
+
+    limits: Limits
+    stopping: bool
+    date_line: str
+
+    def opened(self, connection: "Connection") -> None:
+        """A connection is there."""
+
+    def closed(self, connection: "Connection") -> None:
+        """A connection has ended."""
+
+    def serve(self, exchange: Exchange) -> None:
+        """Have a request answered."""
+
+
+class _Enough(Exception):
+    """What a client sent is not read any further."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection, from its opening to its end, on the event loop's thread."""
+
+    def __init__(self, hub: Hub, scheme: str) -> None:
+        self.scheme = scheme
+        self.deadline = NEVER
+        self.was_open = False
+        self._hub = hub
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport = cast("asyncio.Transport", None)
+        self._loop = asyncio.get_running_loop()
+        self._current: Exchange | None = None
+        self._waiting: deque[Exchange] = deque()
+        self._arriving: Exchange | None = None  # its body is being read
+        self._deaf = False  # what comes is dropped
+        self._last = False  # no request is taken any more
+        self._reading = True
+        self._writable: asyncio.Future[None] | None = None
+        self._full = False
+        self._lost = False
+        self._begin_head()
+
+    # ------------------------------------------------------------------ from the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin: the first header has its time from now on."""
+        self._transport = cast("asyncio.Transport", transport)
+        self.deadline = self._loop.time() + self._hub.limits.header_seconds
+        self.was_open = True
+        self._hub.opened(self)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """End: whoever waits on this connection is told."""
+        self._lost = self._last = self._deaf = True
+        self.deadline = NEVER
+        self._waiting.clear()
+        if self._current is not None:
+            self._current.left()
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._hub.closed(self)
+
+    def eof_received(self) -> bool:
+        """The client sends nothing more; what it asked for is still answered."""
+        self._last = True
+        if self._current is None:
+            return False
+        self._current.left()
+        return not self._deaf and self.scheme == "http"  # TLS has no half-open connections
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came."""
+        if self._deaf:
+            return
+        if self._arriving is None:
+            if not self._head_bytes and self._current is None:
+                self.deadline = self._loop.time() + self._hub.limits.header_seconds
+            self._head_bytes += len(data)
+        self._parse(data)
+        if self._arriving is None and self._head_bytes > self._hub.limits.header_bytes and not self._deaf:
+            self._refuse(_headers_too_large(self._hub.limits))
+        if self._waiting:
+            self._next()
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._deaf = self._last = True  # answered as it is; nothing else is spoken here
+        except httptools.HttpParserCallbackError as error:
+            if not isinstance(error.__context__, _Enough):
+                raise
+            self._deaf = self._last = True
+            if self._arriving is not None:
+                self._arriving.fail(ValueError("its trailers are over the limit"))
+        except httptools.HttpParserError as error:
+            self._break(error)
+
+    def pause_writing(self) -> None:
+        """Much is queued: the client reads slowly."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """Little is queued."""
+        self._full = False
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._next()
+
+    # ------------------------------------------------------------------ from the parser
+
+    def _begin_head(self) -> None:
+        self._target = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._header_bytes = 0
+        self._head_bytes = 0
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        if len(self._waiting) >= _PIPELINED:
+            raise _Enough
+        self._head_bytes = max(1, self._head_bytes)
+
+    def on_url(self, part: bytes) -> None:
+        """A part of the target."""
+        self._target += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; trailers of a chunked body come here too, and are dropped."""
+        self._header_bytes += len(name) + len(value) + 4
+        if self._arriving is None:
+            self._headers.append((name, value))
+        elif self._header_bytes > self._hub.limits.header_bytes:
+            raise _Enough
+
+    def on_headers_complete(self) -> None:
+        """The header is whole: this is a request."""
+        parser = self._parser
+        headers = RequestHeaders(self._headers)
+        version = parser.get_http_version()
+        exchange = Exchange(
+            self, parser.get_method().decode(), self._target.decode("latin-1"), headers, version
+        )
+        if self._header_bytes + len(self._target) > self._hub.limits.header_bytes:
+            exchange.fault = _headers_too_large(self._hub.limits)
+        elif version == "1.1" and len(headers.get_all("host")) != 1:
+            exchange.fault = Problem("malformed", "send one Host header")
+        exchange.keep_alive = parser.should_keep_alive() and exchange.fault is None
+        self._arriving = exchange
+        self._begin_head()
+        self._waiting.append(exchange)
+
+    def on_body(self, piece: bytes) -> None:
+        """A piece of the body."""
+        cast("Exchange", self._arriving).feed(piece)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        exchange = cast("Exchange", self._arriving)
+        exchange.finish()
+        self._arriving = None
+        self._begin_head()
+        if self._current is None and not self._waiting:  # it was answered long ago
+            self._idle()
+
+    # ------------------------------------------------------------------ one request after the other
+
+    def _next(self) -> None:
+        """Serve the next request, if it is time for it."""
+        if self._current is not None or self._lost or self._full:
+            if self._waiting:
+                self.hold(reading=False)
+        elif self._waiting:
+            self._current = self._waiting.popleft()
+            self._last = self._last or not self._current.keep_alive
+            self.deadline = NEVER
+            self._hub.serve(self._current)
+            if self._waiting:
+                self.hold(reading=False)
+        elif self._last or self._hub.stopping:
+            self._close()
+        else:
+            self._idle()
+
+    def _idle(self) -> None:
+        """Wait for another request, or for the rest of its header."""
+        limits = self._hub.limits
+        self.deadline = self._loop.time() + (
+            limits.header_seconds if self._head_bytes else limits.idle_seconds
+        )
+        self.hold(reading=True)
+
+    def _break(self, error: Exception) -> None:
+        """What came is no HTTP: the request that it belongs to is refused, and nothing more is read."""
+        self._deaf = self._last = True
+        if self._arriving is not None:
+            self._arriving.fail(ValueError(f"the body is malformed: {error}"))
+            self._arriving = None
+        else:
+            self._refuse(Problem("malformed", f"that is not HTTP/1.1: {error}"))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Refuse what never became a request."""
+        self._deaf = self._last = True
+        exchange = Exchange(self, "GET", "/", RequestHeaders(()), "1.1")
+        exchange.fault, exchange.keep_alive = problem, False
+        exchange.finish()
+        self._waiting.append(exchange)
+
+    def expire(self) -> None:
+        """The time is over for what the client owes: the rest of a body, of a header, or another request."""
+        self.deadline = NEVER
+        if self._current is not None:
+            self._current.fail(TimeoutError("the body came too slowly"))
+        else:
+            self._transport.abort()
+
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        """What answers the request that is served, if one is."""
+        return None if self._current is None else self._current.task
+
+    def stop(self) -> None:
+        """Close as soon as what was accepted is answered."""
+        if self._current is None and not self._waiting:
+            self._close()
+
+    def _close(self) -> None:
+        self._deaf = self._last = True
+        self._transport.close()
+
+    def _linger(self) -> None:
+        """Let what the client still sends run out for a moment, and close.
+
+        A connection closed over unread bytes is reset, and the reset overtakes the answer: the client would
+        see a broken pipe in place of the 413.
+        """
+        self._deaf = self._last = True
+        self.hold(reading=True)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self.deadline = self._loop.time() + _LINGER_SECONDS
+
+    # ------------------------------------------------------------------ for the exchange
+
+    @property
+    def client(self) -> str:
+        """The address of the other side, as `host:port`."""
+        name = self._transport.get_extra_info("peername")
+        return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else ""
+
+    def date(self) -> str:
+        """See `Wire`."""
+        return self._hub.date_line
+
+    def send(self, data: bytes) -> None:
+        """See `Wire`."""
+        if not self._lost:
+            self._transport.write(data)
+
+    async def drained(self) -> None:
+        """See `Wire`."""
+        if self._full and not self._lost:
+            self._writable = self._loop.create_future()
+            await self._writable
+        else:
+            await asyncio.sleep(
+                0
+            )  # others have their turn between two pieces, and the loop sees who has gone
+        if self._lost:
+            raise ConnectionResetError("the client has gone")
+
+    def hold(self, *, reading: bool) -> None:
+        """See `Wire`."""
+        if reading != self._reading and not self._lost:
+            self._reading = reading
+            with suppress(RuntimeError):  # it is closing, and reads no more
+                (self._transport.resume_reading if reading else self._transport.pause_reading)()
+
+    def answered(self, *, closing: bool) -> None:
+        """See `Wire`."""
+        exchange, self._current = self._current, None
+        if self._lost or exchange is None:
+            return
+        if closing or self._hub.stopping:
+            if exchange.complete and not self._deaf:
+                self._close()
+            else:
+                self._linger()
+        elif exchange.complete:
+            self._next()
+        else:  # what is left of its body is dropped as it comes
+            self.deadline = self._loop.time() + _LINGER_SECONDS
+            self.hold(reading=True)
+
+
+def _headers_too_large(limits: Limits) -> Problem:
+    limit = limits.header_bytes
+    return Problem("headers_too_large", f"send at most {limit} bytes of headers", limit=limit, unit="bytes")
