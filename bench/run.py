@@ -13,11 +13,11 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from bench import guests, scenarios
+from bench.load import Result, require_wrk
 from bench.processes import ours, peer, postgres_binaries
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -38,25 +38,23 @@ class Report:
         )
 
 
-def rate(result: Any) -> str:
-    """Requests a second with their latencies."""
-    bad = {status: count for status, count in result["statuses"].items() if status != "201"}
-    latency = f"p50 {result['p50_ms']:.1f} ms, p99 {result['p99_ms']:.1f} ms"
-    others = f", other answers: {bad}" if bad else ""
-    return f"{result['requests_per_second']:,.0f}/s, {latency}{others}"
+def rate(result: Result) -> str:
+    """Answers a second with their latencies."""
+    others = f", refused {result.refused}, broken {result.broken}" if result.refused or result.broken else ""
+    return f"{result.per_second:,.0f}/s, p50 {result.p50_ms:.1f} ms, p99 {result.p99_ms:.1f} ms{others}"
 
 
-def single_appends(report: Report, work: Path, seconds: float, *, keyed: bool) -> Any:
+def single_appends(report: Report, work: Path, seconds: float, *, keyed: bool) -> Result:
     """Single appends to a store of their own, whose size is taken when it was closed."""
     data = work / ("keyed" if keyed else "single")
     with ours(data) as server:
-        result = scenarios.singles(server, seconds, keyed=keyed)
-    beyond = scenarios.disk_bytes(data) / sum(result["statuses"].values()) - len(scenarios.EVENT)
+        measured = scenarios.singles(server, seconds, keyed=keyed)
+    beyond = scenarios.disk_bytes(data) / measured.requests - len(scenarios.EVENT)
     what = "single appends, 64 connections" + (", an Idempotency-Key each" if keyed else "")
-    report.add(what, rate(result), "7,000/s" if keyed else "10,000/s, p99 under 25 ms")
+    report.add(what, rate(measured), "7,000/s" if keyed else "10,000/s, p99 under 25 ms")
     wanted = "under 200" if keyed else "under 130"
     report.add(f"disk beyond the payload, {what}", f"{beyond:.0f} bytes an event", wanted)
-    return result
+    return measured
 
 
 def appends(report: Report, work: Path, seconds: float) -> None:
@@ -65,11 +63,13 @@ def appends(report: Report, work: Path, seconds: float) -> None:
     single_appends(report, work, seconds, keyed=True)
     with ours(work / "appends") as server:
         many = scenarios.batches(server, seconds)
-        report.add("batches of 1,000", f"{many['events_per_second']:,.0f} events/s", "100,000 events/s")
-        other = scenarios.other_tenant(server, seconds)
+        report.add(
+            "batches of 1,000", f"{many.per_second * scenarios.BATCH:,.0f} events/s", "100,000 events/s"
+        )
+        beside = scenarios.other_tenant(server, seconds)
         report.add(
             "single appends while another tenant pours in 16 MiB batches",
-            f"{rate(other)}, poured {other['poured_mib_per_second']:.0f} MiB/s",
+            f"{rate(beside.light)}, poured {beside.poured_mib_per_second:.0f} MiB/s",
             "p99 under 50 ms",
         )
     if postgres_binaries() is None:
@@ -77,9 +77,10 @@ def appends(report: Report, work: Path, seconds: float) -> None:
         return
     with peer(work / "peer") as url:
         theirs = scenarios.peer_singles(url, seconds)
-    ratio = single["requests_per_second"] / theirs["requests_per_second"]
     report.add("peer: FastAPI + asyncpg + INSERT", rate(theirs))
-    report.add("single appends against the peer", f"{ratio:.1f} times", "4 times")
+    report.add(
+        "single appends against the peer", f"{single.per_second / theirs.per_second:.1f} times", "4 times"
+    )
 
 
 def views(report: Report, work: Path, events: int) -> None:
@@ -172,6 +173,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="short loads, a short log, nothing written")
     parser.add_argument("--only", choices=("appends", "views"), help="one half; nothing written")
     options = parser.parse_args()
+    require_wrk()
     report, seconds, events = (
         Report(),
         3.0 if options.quick else 10.0,

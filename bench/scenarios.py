@@ -2,16 +2,14 @@
 
 import json
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import httpx
 
+from bench.load import Load, Result, result, run, running
 from bench.processes import Ours
 
 EVENT = (
@@ -19,7 +17,6 @@ EVENT = (
     b'"changes":{"status":["draft","sent"]},"ip":"192.168.1.42"}'
 )
 BATCH = 1_000
-LOAD = Path(__file__).parent / "load.py"
 
 
 def varied_batch(start: int, count: int = BATCH) -> bytes:
@@ -37,20 +34,6 @@ def varied_batch(start: int, count: int = BATCH) -> bytes:
     return "\n".join(lines).encode()
 
 
-def load(
-    url: str, headers: dict[str, str], body: bytes, connections: int, seconds: float, *, keyed: bool
-) -> Any:
-    """Run the load generator in a process of its own."""
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(body)
-        file.flush()
-        command = [sys.executable, str(LOAD), url, "--body", file.name]
-        command += ["--connections", str(connections), "--seconds", str(seconds)]
-        command += [word for name, value in headers.items() for word in ("--header", f"{name}: {value}")]
-        command += ["--keyed"] if keyed else []
-        return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-
-
 def make_log(server: Ours, name: str) -> str:
     """Create a log and return its path."""
     with server.client() as client:
@@ -59,25 +42,22 @@ def make_log(server: Ours, name: str) -> str:
         return f"/logs/{answer.json()['log_id']}"
 
 
-def singles(server: Ours, seconds: float, *, keyed: bool) -> Any:
+def singles(server: Ours, seconds: float, *, keyed: bool) -> Result:
     """Single appends at 64 connections to one log."""
     log = make_log(server, "singles-keyed" if keyed else "singles")
-    return load(f"{server.url}{log}/append", server.headers, EVENT, 64, seconds, keyed=keyed)
+    return run(Load(f"{server.url}{log}/append", server.headers, EVENT, 64, seconds, keyed))
 
 
-def peer_singles(url: str, seconds: float) -> Any:
+def peer_singles(url: str, seconds: float) -> Result:
     """The same load on the peer."""
-    headers = {"Content-Type": "application/json"}
-    return load(f"{url}/logs/acme/append", headers, EVENT, 64, seconds, keyed=False)
+    return run(Load(f"{url}/logs/acme/append", {"Content-Type": "application/json"}, EVENT, 64, seconds))
 
 
-def batches(server: Ours, seconds: float) -> Any:
+def batches(server: Ours, seconds: float) -> Result:
     """Batches of 1,000 events at 4 connections to one log."""
     log = make_log(server, "batches")
     headers = {**server.headers, "Content-Type": "application/x-ndjson"}
-    result = load(f"{server.url}{log}/append_batch", headers, varied_batch(0), 4, seconds, keyed=False)
-    result["events_per_second"] = result["requests_per_second"] * BATCH
-    return result
+    return run(Load(f"{server.url}{log}/append_batch", headers, varied_batch(0), 4, seconds))
 
 
 def fill(server: Ours, log: str, events: int) -> float:
@@ -137,36 +117,29 @@ def append_then_query(server: Ours, log: str, rounds: int) -> dict[str, float]:
     }
 
 
-def other_tenant(server: Ours, seconds: float) -> dict[str, float]:
+class Beside(NamedTuple):
+    """What one tenant's single appends took while another one poured in large batches."""
+
+    light: Result
+    heavy: Result
+    poured_mib_per_second: float
+
+
+def other_tenant(server: Ours, seconds: float) -> Beside:
     """One workspace pours in batches of 16 MiB; single appends of another one are timed."""
     with server.client() as root:
         key = root.post("/workspaces", json={"name": f"pouring-{time.time_ns()}"}).json()["key"]["secret"]
-    pouring = httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {key}"}, timeout=120)
-    heavy = f"/logs/{pouring.post('/logs', json={'name': 'heavy'}).json()['log_id']}"
-    light = make_log(server, f"light-{time.time_ns()}")
-    event = b'{"type":"x","pad":"' + b"p" * 1_620 + b'"}'
-    body = b"\n".join([event] * 10_000)
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(body)
-        file.flush()
-        command = [sys.executable, str(LOAD), f"{server.url}{heavy}/append_batch", "--body", file.name]
-        command += [
-            "--connections",
-            "2",
-            "--seconds",
-            str(seconds + 1),
-            "--header",
-            f"Authorization: Bearer {key}",
-        ]
-        command += ["--header", "Content-Type: application/x-ndjson"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as pourer:
-            time.sleep(0.5)
-            result = load(f"{server.url}{light}/append", server.headers, EVENT, 1, seconds, keyed=False)
-            poured = json.loads(pourer.communicate()[0])
-    pouring.close()
-    result["poured_mib_per_second"] = poured["requests_per_second"] * len(body) / (1 << 20)
-    result["poured_statuses"] = poured["statuses"]
-    return dict(result)
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/x-ndjson"}
+    with httpx.Client(base_url=server.url, headers=headers) as client:
+        heavy = client.post("/logs", json={"name": "heavy"}).json()["log_id"]
+    log = make_log(server, f"light-{time.time_ns()}")
+    body = b"\n".join([b'{"type":"x","pad":"' + b"p" * 1_620 + b'"}'] * 10_000)
+    pour = Load(f"{server.url}/logs/{heavy}/append_batch", headers, body, 2, seconds + 2)
+    with running(pour) as pouring:
+        time.sleep(1)
+        light = run(Load(f"{server.url}{log}/append", server.headers, EVENT, 1, seconds))
+        poured = result(pouring)
+    return Beside(light, poured, poured.per_second * len(body) / (1 << 20))
 
 
 def disk_bytes(data: Path) -> int:
