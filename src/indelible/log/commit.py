@@ -98,7 +98,7 @@ class Committer:
     def reserve(self, append: Append) -> None:
         """Count an append among what waits, as `submit` does; raises as it does."""
         weight = append.weight
-        self._admit(append.workspace, weight)
+        self.check_room(append.workspace, weight)
         self._waiting_bytes += weight
         self._waiting_of[append.workspace] = self._waiting_of.get(append.workspace, 0) + weight
 
@@ -157,7 +157,8 @@ class Committer:
             self._inbox.put(self._outbox)
             self._outbox = []
 
-    def _admit(self, workspace: int, weight: int) -> None:
+    def check_room(self, workspace: int, weight: int) -> None:
+        """Raise as `submit` would for an append of this weight in bytes; nothing is counted yet."""
         if self._refusing:
             raise self._refusing
         mine = self._waiting_of.get(workspace, 0)

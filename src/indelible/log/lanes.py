@@ -8,8 +8,8 @@ those to other logs go on. What a crash leaves beyond a head is dropped before t
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 from indelible.log.commit import Committer
 from indelible.log.group import Committed, Known
@@ -19,6 +19,9 @@ from indelible.model.clock import Randomness
 from indelible.model.errors import Problem
 from indelible.model.limits import Limits
 from indelible.store.base import ChunkRow, HeadRow, Transaction
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class _Lane:
@@ -31,6 +34,21 @@ class _Lane:
         self.opened = asyncio.Event()
 
 
+class OneByOne:
+    """Runs long work in a thread, one piece at a time.
+
+    Several would only take the interpreter from each other, and from the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def run(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Run `work`, when it is its turn."""
+        async with self._turn:
+            return await asyncio.to_thread(work, *args, **kwargs)
+
+
 class Lanes:
     """Takes appends in front of the committer, which tells it what is settled. On the event loop only."""
 
@@ -38,10 +56,15 @@ class Lanes:
         self._committer = committer
         self._limits = limits
         self._randomness = randomness
+        self.heavy = OneByOne()
         self._under_way: Counter[int] = Counter()  # small appends by log
         self._closed: dict[int, _Lane] = {}  # logs of which a large batch has the lane
         self._large: set[asyncio.Task[Committed | Known]] = set()
         committer.on_settled = self._settled
+
+    def check_room(self, workspace: int, size: int) -> None:
+        """Raise as `append` would for `size` bytes of payload, before any work is done for them."""
+        self._committer.check_room(workspace, size)
 
     def append(self, append: Append) -> Awaitable[Committed | Known]:
         """Append; returns when it is on stable storage.
@@ -103,7 +126,7 @@ class Lanes:
             base, now = await self._committer.lay_after(append)
             if isinstance(base, Known):
                 return base
-            staged = await asyncio.to_thread(self._stage, append, base, now)
+            staged = await self.heavy.run(self._stage, append, base, now)
             for part in _parts(staged.chunks, self._limits.commit_group_bytes):
                 await self._committer.change(_laying(append.log, base, part))
             future = self._committer.submit_reserved(append._replace(laid=Laid(base, staged)))

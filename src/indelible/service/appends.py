@@ -88,7 +88,8 @@ class Appends:
         if not self._gate.is_open(info.key):
             await asyncio.to_thread(self._gate.open, info)
         if len(body) > INLINE_BYTES:
-            mark, sealed = await asyncio.to_thread(self._prepare, info, idempotency_key, body, framing)
+            self._lanes.check_room(info.workspace, len(body))
+            mark, sealed = await self._lanes.heavy.run(self._prepare, info, idempotency_key, body, framing)
             append = _append(info, caller, sealed.payloads, mark, expected_sequence, sealed)
         else:
             mark = self._batch_mark(info, idempotency_key, body, framing)

@@ -12,6 +12,7 @@ from pathlib import Path
 import apsw
 
 from indelible.store.base import StoreBroken, StoreRefused
+from indelible.store.checkpointer import Checkpointer
 from indelible.store.durable import sync
 from indelible.store.sqlite_read import SqliteReader, fetch, translate
 from indelible.store.sqlite_write import SqliteTransaction
@@ -19,9 +20,10 @@ from indelible.store.sqlite_write import SqliteTransaction
 SCHEMA_VERSION = 1
 # Older versions can corrupt a WAL database that is reset while another connection reads it.
 OLDEST_SQLITE = (3, 51, 3)
-# Large pages: a commit's chunk is a few KiB, and small pages would waste a third of the disk.
-PAGE_BYTES = 16 << 10
-WAL_PAGES_BEFORE_CHECKPOINT = 512
+# Rows of some KiB overflow small pages and fill them; of large pages they would leave a third empty.
+PAGE_BYTES = 4 << 10
+WAL_PAGES_BEFORE_CHECKPOINT = 2_048
+WAL_PAGES_AT_MOST = 16 * WAL_PAGES_BEFORE_CHECKPOINT
 
 
 class SqliteStore:
@@ -43,6 +45,7 @@ class SqliteStore:
         self._broken: str | None = None
         self._closed = False
         self._wal_pages = 0
+        self._passed = False  # the last pass was the checkpointer's
         try:
             self._writer = _open_writer(self.path)
             self._writer.set_wal_hook(self._count_wal)
@@ -50,6 +53,7 @@ class SqliteStore:
         except BaseException:
             os.close(self._lock_file)
             raise
+        self._checkpointer = Checkpointer(self.path)
         self._writing = threading.Lock()
 
     @property
@@ -98,9 +102,25 @@ class SqliteStore:
             return {row[0]: row[1] for row in fetch(connection, "SELECT epoch, keys FROM key_count")}
 
     def maintain(self) -> None:
-        """See `Store`. A checkpoint copies pages that are durable already; a failed one is fatal too."""
+        """See `Store`. A checkpoint copies pages that are durable already; a failed one is fatal too.
+
+        First a long pass beside the writer, then a short one by the writer, for what came meanwhile.
+        """
+        if self._checkpointer.failure is not None:
+            raise self._translate(self._checkpointer.failure)
         if self._wal_pages < WAL_PAGES_BEFORE_CHECKPOINT or self._broken:
             return
+        if self._checkpointer.running:
+            if self._wal_pages < WAL_PAGES_AT_MOST:
+                return
+            self._checkpointer.wait()
+        self._passed = not self._passed
+        if self._passed:
+            self._checkpointer.begin()
+        else:
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
         with self._writing:
             try:
                 self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
@@ -115,6 +135,7 @@ class SqliteStore:
         if self._closed:
             return
         self._closed = True
+        self._checkpointer.close()
         self._reader.close()
         if self._broken:  # nothing is tried again over storage that failed
             self._writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
