@@ -11,6 +11,7 @@ import pytest
 from tests.contract.store_contract import Engine, StoreContract, add_log, chunk, fill
 from tests.harness.faults import Disk, failing_disk
 
+from indelible import telemetry
 from indelible.store.base import Store, StoreBroken, StoreFull, StoreRefused, Transaction
 from indelible.store.sqlite import SqliteStore, copy_database
 
@@ -151,6 +152,24 @@ def test_a_commit_that_a_killed_process_left_unsynced_is_synced_before_it_is_sho
     steps = [(step, name) for step, name in disk.steps if step != "read"]
     assert ("sync", str(tmp_path / "indelible.db-wal")) in steps
     assert store.reader.meta("a") == b"1"
+    store.close()
+
+
+def test_each_commit_that_is_durable_is_timed_and_no_other(tmp_path: Path, disk: Disk) -> None:
+    """`indelible_fsync_seconds` has one observation a commit; a disk that was full is not its business."""
+
+    def observed() -> float:
+        return telemetry.REGISTRY.get_sample_value("indelible_fsync_seconds_count") or 0
+
+    store = SqliteStore(tmp_path)
+    before = observed()
+    _put(store, b"1")
+    _put(store, b"2")
+    disk.fail("write", "-wal", apsw.SQLITE_FULL)
+    with pytest.raises(StoreFull):
+        _put(store, b"3")
+    assert observed() == before + 2
+    disk.heal()
     store.close()
 
 

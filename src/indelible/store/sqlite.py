@@ -11,6 +11,7 @@ from pathlib import Path
 
 import apsw
 
+from indelible import telemetry
 from indelible.store.base import StoreBroken, StoreRefused
 from indelible.store.durable import sync
 from indelible.store.sqlite_read import SqliteReader, fetch, translate
@@ -70,10 +71,15 @@ class SqliteStore:
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield SqliteTransaction(self._writer)
-                self._writer.execute("COMMIT")
+                self._commit()
             except BaseException as error:
                 self._roll_back()
                 raise self._translate(error) from error
+
+    def _commit(self) -> None:
+        started = time.perf_counter()
+        self._writer.execute("COMMIT")
+        telemetry.fsync_seconds.observe(time.perf_counter() - started)
 
     def _roll_back(self) -> None:
         if self._writer.in_transaction:
