@@ -18,14 +18,15 @@ class _Jump:
 class Timekeeper:
     """Tells the time, or says that it is unsure. Used by one thread, the committer's.
 
-    A step back is not refused here: staging never dates an event before the one before it.
+    A step back is not refused here: staging never dates an event before the one before it. Nor is the way
+    back from one: a time ahead is compared with the furthest that was ever trusted, not with the last.
     """
 
     def __init__(self, clock: Clock, limits: Limits, on_jump: Callable[[int], None]) -> None:
         self._clock = clock
         self._limits = limits
         self._on_jump = on_jump
-        self._offset = clock.wall_micros() - clock.boot_micros()
+        self._offset = clock.wall_micros() - clock.boot_micros()  # the largest that was trusted
         self._jump: _Jump | None = None
 
     def now(self) -> int:
@@ -38,7 +39,7 @@ class Timekeeper:
         wall, boot = self._clock.wall_micros(), self._clock.boot_micros()
         ahead = wall - boot - self._offset
         if ahead <= self._limits.clock_jump_seconds * MICROS_PER_SECOND:
-            self._offset = wall - boot
+            self._offset = max(self._offset, wall - boot)
             self._jump = None
             return wall
         self._judge(wall - boot, boot, ahead)
