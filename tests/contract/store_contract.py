@@ -274,6 +274,15 @@ class StoreContract:
             with pytest.raises(LookupError):
                 store.reader.nodes(log, level, start, count)
 
+    def test_the_newest_time_is_that_of_the_newest_event(self, store: Store) -> None:
+        """Over all logs; 0 where there are no logs, or no events."""
+        assert store.reader.newest_time() == 0
+        first, second = add_log(store, "a"), add_log(store, "b")
+        assert store.reader.newest_time() == 0
+        fill(store, first, [1, 1, 1])
+        fill(store, second, [5])
+        assert store.reader.newest_time() == 30
+
     # ------------------------------------------------------------------ registry
 
     def test_workspaces_and_logs(self, store: Store) -> None:

@@ -147,6 +147,9 @@ class Reader(Protocol):
     def heads(self, logs: Sequence[int]) -> Mapping[int, HeadRow]:
         """The heads of several logs."""
 
+    def newest_time(self) -> int:
+        """The time (µs) of the newest event of all logs, 0 where there is none."""
+
     def chunks(self, log: int, sequence: int, limit: int, *, reverse: bool = False) -> list[ChunkRow]:
         """At most `limit` chunks: the one that holds `sequence`, and those after it (before, in reverse)."""
 

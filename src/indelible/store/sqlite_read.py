@@ -161,6 +161,11 @@ class SqliteReader:
                     found[log] = HeadRow(*row)
         return found
 
+    def newest_time(self) -> int:
+        """See `Reader`."""
+        row = self._row("SELECT max(time) FROM head")
+        return (row and row[0]) or 0
+
     def chunks(self, log: int, sequence: int, limit: int, *, reverse: bool = False) -> list[ChunkRow]:
         """See `Reader`."""
         with self.connection() as connection:
