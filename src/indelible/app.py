@@ -199,7 +199,13 @@ class Server:
 
     def _serve(self, maker: LogMaker, workspace: int) -> Services:
         core = self._core
-        access = Access(core.reader, core.limits, root_digest=self._root_digest, default_workspace=workspace)
+        access = Access(
+            core.reader,
+            core.limits,
+            core.clock,
+            root_digest=self._root_digest,
+            default_workspace=workspace,
+        )
         auditing = Auditing(core)
 
         def on_forbidden(caller: Caller, problem: Problem) -> None:

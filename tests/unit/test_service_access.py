@@ -10,6 +10,7 @@ from typing import Any
 import apsw
 import pytest
 from tests.harness.faults import failing_disk
+from tests.harness.logs import START, Hands
 from tests.harness.services import Bench, bench
 
 from indelible.model.errors import Problem
@@ -306,18 +307,23 @@ def test_revocation_holds_from_the_next_request_on(tmp_path: Path) -> None:
 
 
 def test_a_key_is_valid_in_its_time_only(tmp_path: Path) -> None:
-    """Before `not_before` and from `expires` on it is unknown."""
+    """Before `not_before` and from `expires` on it is unknown, by the server's own clock."""
 
     async def work() -> None:
-        async with bench(tmp_path) as b:
-            for wanted in ({"not_before": later(60)}, {"expires": later(-1)}):
-                _, secret = await b.services.keys.create(b.root, scopes=["read"], **wanted)
+        hands = Hands()
+        async with bench(tmp_path, clock=hands.clock()) as b:
+            times = {
+                "not_before": format_micros(START + 60_000_000),
+                "expires": format_micros(START + 90_000_000),
+            }
+            _, secret = await b.services.keys.create(b.root, scopes=["read"], **times)
+            for passed, valid in ((0, False), (59.9, False), (0.1, True), (29.9, True), (0.1, False)):
+                hands.pass_by(passed)
+                if valid:
+                    b.login(secret)
+                    continue
                 with pytest.raises(Problem, match="not valid now"):
                     b.login(secret)
-            _, secret = await b.services.keys.create(
-                b.root, scopes=["read"], not_before=later(-60), expires=later(60)
-            )
-            b.login(secret)
 
     run(work())
 
