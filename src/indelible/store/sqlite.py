@@ -12,7 +12,7 @@ from pathlib import Path
 import apsw
 
 from indelible import telemetry
-from indelible.store.base import StoreBroken, StoreRefused
+from indelible.store.base import StoreBroken, StoreFull, StoreRefused
 from indelible.store.durable import sync
 from indelible.store.sqlite_read import SqliteReader, fetch, translate
 from indelible.store.sqlite_write import SqliteTransaction
@@ -73,21 +73,23 @@ class SqliteStore:
                 yield SqliteTransaction(self._writer)
                 self._commit()
             except BaseException as error:
-                self._roll_back()
-                raise self._translate(error) from error
+                told = translate(error, self._writer.system_errno)
+                if not self._roll_back():
+                    told = StoreBroken(f"a transaction could not be undone after: {told}")
+                raise self._remember(told) from error
 
     def _commit(self) -> None:
         started = time.perf_counter()
         self._writer.execute("COMMIT")
         telemetry.fsync_seconds.observe(time.perf_counter() - started)
 
-    def _roll_back(self) -> None:
+    def _roll_back(self) -> bool:
         if self._writer.in_transaction:
             with suppress(apsw.Error):  # the first error is the one to tell of
                 self._writer.execute("ROLLBACK")
+        return not self._writer.in_transaction
 
-    def _translate(self, error: BaseException) -> BaseException:
-        told = translate(error)
+    def _remember(self, told: BaseException) -> BaseException:
         if isinstance(told, StoreBroken):
             self._broken = str(told)
         return told
@@ -110,10 +112,11 @@ class SqliteStore:
         with self._writing:
             try:
                 self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            except apsw.FullError:
-                return  # the log of pages stays, and the next commit will say that the disk is full
             except apsw.Error as error:
-                raise self._translate(error) from error
+                told = translate(error, self._writer.system_errno)
+                if isinstance(told, StoreFull):
+                    return  # the log of pages stays, and the next commit will say that the disk is full
+                raise self._remember(told) from error
             self._wal_pages = 0
 
     def close(self) -> None:
