@@ -294,6 +294,13 @@ class StoreContract:
             (one, "one", 3),
             (two, "two", 4),
         ]
+        for row in store.reader.workspaces():
+            assert store.reader.workspace_by_key(row.key) == row
+            assert store.reader.workspace_by_id(row.workspace_id) == row
+            assert store.reader.workspace_by_name(row.name) == row
+        assert store.reader.workspace_by_key(999) is None
+        assert store.reader.workspace_by_id(b"x" * 16) is None
+        assert store.reader.workspace_by_name("three") is None
         infos = [log_info(one, name) for name in ("b", "a", "c")] + [log_info(two, "a")]
         with store.transaction() as transaction:
             stored = [info._replace(key=transaction.add_log(info, EMPTY)) for info in infos]

@@ -445,6 +445,36 @@ def test_nothing_changes_without_its_audit_event(tmp_path: Path) -> None:
     run(work())
 
 
+def test_a_key_costs_the_look_up_of_its_own_workspace_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root names another workspace by name or id; no call on keys reads all, on the loop that all share."""
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            s = b.services
+            alice = await b.workspace("alice")
+            (workspace_id,) = (w.workspace_id for w in await s.workspaces.list(b.root) if w.name == "alice")
+
+            def all_of_them(_reader: object) -> list[Any]:
+                raise AssertionError("all workspaces were read")
+
+            monkeypatch.setattr(type(b.core.reader), "workspaces", all_of_them)
+            for name in ("alice", str(workspace_id)):
+                made, _ = await s.keys.create(b.root, scopes=["read"], workspace=name)
+                assert made.workspace == "alice"
+                own, _ = await s.keys.create(alice, scopes=["read"], workspace=name)
+                assert own.workspace == "alice"
+            for name in ("default", str(uuid.uuid4()), "", "alice\0", "é" * 36):
+                assert (await refusal(s.keys.create(alice, scopes=["read"], workspace=name))).code.name == (
+                    "not_found"
+                )
+            assert {key.workspace for key in await s.keys.list(alice)} == {"alice"}
+            assert (await s.keys.revoke(b.root, made.key_id)).workspace == "alice"
+
+    run(work())
+
+
 # ---------------------------------------------------------------------- limits and races
 
 

@@ -28,6 +28,7 @@ TILE_HASHES = 256
 HASH_BYTES = 32
 _NO_ROOM = frozenset({errno.EDQUOT, errno.EFBIG})
 
+_WORKSPACE = "SELECT key, workspace_id, name, created FROM workspace "
 _LOG = "SELECT key, log_id, workspace, name, origin, created, erasable FROM log "
 _HEAD = "SELECT size, time, time_floor, root, frontier FROM head WHERE log = ?"
 _KEY = (
@@ -132,8 +133,22 @@ class SqliteReader:
 
     def workspaces(self) -> list[WorkspaceRow]:
         """See `Reader`."""
-        rows = self._rows("SELECT key, workspace_id, name, created FROM workspace ORDER BY key")
-        return [WorkspaceRow(*row) for row in rows]
+        return [WorkspaceRow(*row) for row in self._rows(_WORKSPACE + "ORDER BY key")]
+
+    def workspace_by_key(self, key: int) -> WorkspaceRow | None:
+        """See `Reader`."""
+        row = self._row(_WORKSPACE + "WHERE key = ?", key)
+        return WorkspaceRow(*row) if row else None
+
+    def workspace_by_id(self, workspace_id: bytes) -> WorkspaceRow | None:
+        """See `Reader`."""
+        row = self._row(_WORKSPACE + "WHERE workspace_id = ?", workspace_id)
+        return WorkspaceRow(*row) if row else None
+
+    def workspace_by_name(self, name: str) -> WorkspaceRow | None:
+        """See `Reader`."""
+        row = self._row(_WORKSPACE + "WHERE name = ?", name)
+        return WorkspaceRow(*row) if row else None
 
     def log_by_id(self, log_id: bytes) -> LogInfo | None:
         """See `Reader`."""
