@@ -11,7 +11,6 @@ from collections.abc import Callable
 import structlog
 
 from indelible import telemetry
-from indelible.fold.bisect import reason_of
 from indelible.fold.errors import (
     Aborted,
     AnswerTooLarge,
@@ -19,6 +18,7 @@ from indelible.fold.errors import (
     GuestTrap,
     QueryRefused,
     SnapshotUnsupported,
+    reason_of,
 )
 from indelible.fold.types import Answer, Compiled, Question
 from indelible.model.limits import Limits
