@@ -8,8 +8,9 @@ from pathlib import Path
 
 import apsw
 import pytest
-from tests.contract.store_contract import Engine, StoreContract, add_log, chunk, fill
+from tests.contract.store_contract import Engine, StoreContract
 from tests.harness.faults import Disk, failing_disk
+from tests.harness.store_rows import add_log, chunk, fill
 
 from indelible import telemetry
 from indelible.store.base import Store, StoreBroken, StoreFull, StoreRefused, Transaction

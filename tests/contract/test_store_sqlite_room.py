@@ -12,8 +12,8 @@ from pathlib import Path
 
 import apsw
 import pytest
-from tests.contract.store_contract import add_log, chunk, fill
 from tests.harness.faults import failing_disk
+from tests.harness.store_rows import add_log, chunk, fill
 
 from indelible.store.base import StoreBroken, StoreFull
 from indelible.store.sqlite import SqliteStore
