@@ -80,7 +80,8 @@ class View:
         """Fold, or fail as the payload says."""
         assert self.usable
         assert not self.closed
-        assert batch.first_sequence == self.folded + 1
+        if batch.first_sequence != self.folded + 1:
+            self.world.out_of_order.append((batch.first_sequence, self.folded))
         writers = batch.writer_of or [0] * len(batch.payloads)
         for at, payload in enumerate(batch.payloads):
             self._obey(payload.decode())
@@ -143,6 +144,7 @@ class Hosting:
     def __init__(self) -> None:
         self.flaky: dict[str, int] = {}  # how often each payload fails
         self.opened = self.reopened = self.open_views = 0
+        self.out_of_order: list[tuple[int, int]] = []  # first event of a batch, and the last one folded
         self._lock = threading.Lock()
 
     def fails(self, payload: str) -> bool:
@@ -248,6 +250,7 @@ def run(folder: Path, story: Callable[[Process], Awaitable[Said]], limits: Limit
             return await asyncio.wait_for(story(process), 60)
         finally:
             await process.residence.stop(5.0)
+            assert process.hosting.out_of_order == [], "each batch began after the last event folded"
             assert process.hosting.open_views == 0, "every instance was closed"
 
     return asyncio.run(whole())

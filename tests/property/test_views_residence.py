@@ -145,6 +145,21 @@ def test_a_failure_that_does_not_repeat_fails_no_view(tmp_path: Path, times: int
     run(tmp_path, story)
 
 
+@pytest.mark.parametrize("place", [1, 4, 5, 6, 8, 9, 12])
+@pytest.mark.parametrize("config", ["", "too large"])
+def test_what_was_examined_is_folded_once(tmp_path: Path, place: int, config: str) -> None:
+    """Though the batch that failed was read ahead again, with those before it, by the fresh instance."""
+
+    async def story(process: Process) -> None:
+        process.hosting.flaky["flaky"] = 1
+        process.append(*("flaky" if number == place else str(number) for number in range(1, 21)))
+        process.deploy("a", config)
+        assert await process.ask("a") == process.expected(config)
+        assert process.hosting.opened == 2
+
+    run(tmp_path, story)
+
+
 @pytest.mark.parametrize(
     ("wish", "code"),
     [
