@@ -17,6 +17,7 @@ from indelible.fold.compile import Compiler
 from indelible.fold.host import Host
 from indelible.http.app import HttpApp
 from indelible.http.server import HttpServer, Listening
+from indelible.log.alive import Alive, last_alive
 from indelible.log.commit import Committer
 from indelible.log.core import Core
 from indelible.log.gate import Gate
@@ -99,6 +100,8 @@ class Server:
         self._residence.start()
         core.publisher.start()
         self._spawn(self._sweep())
+        if core.gate.read_only is None:  # a restored copy is left as it is
+            self._spawn(self._alive.run())
         # What is here now stays: without this, each full collection of garbage would walk all of it again.
         gc.collect()
         gc.freeze()
@@ -153,7 +156,14 @@ class Server:
             gate.read_only = (
                 "this is a restored copy: it is read-only until its operator declares the original dead"
             )
-        timekeeper = Timekeeper(clock, limits, self._on_clock_jump)
+        last = last_alive(store.reader)
+        timekeeper = Timekeeper(
+            clock,
+            limits,
+            self._on_clock_jump,
+            last_alive=last,
+            accept_start=self.settings.accept_clock,
+        )
         committer = Committer(
             store,
             timekeeper,
@@ -163,6 +173,7 @@ class Server:
             on_fatal=self._on_fatal,
             may_append=gate.require,
         )
+        self._alive = Alive(committer, limits, last)
         compiler = Compiler(self.directory.cache / "code", limits)
         host = self._host = Host(self.directory.cache / "code", limits)
         self._components = Components(objects, compiler, host, limits)
@@ -188,7 +199,13 @@ class Server:
 
     def _serve(self, maker: LogMaker, workspace: int) -> Services:
         core = self._core
-        access = Access(core.reader, core.limits, root_digest=self._root_digest, default_workspace=workspace)
+        access = Access(
+            core.reader,
+            core.limits,
+            core.clock,
+            root_digest=self._root_digest,
+            default_workspace=workspace,
+        )
         auditing = Auditing(core)
 
         def on_forbidden(caller: Caller, problem: Problem) -> None:

@@ -24,6 +24,7 @@ class Settings:
     port: int = 8000
     name: str | None = None
     no_auth: bool = False
+    accept_clock: bool = False  # the operator's word for this start's clock, however far ahead it is
     root_key: str | None = field(default=None, repr=False)
     tls_cert: Path | None = None
     tls_key: Path | None = None

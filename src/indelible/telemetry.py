@@ -62,7 +62,12 @@ refusals_total = _counter("refusals_total", "Refusals by their code.", "code")
 # The commit
 commit_seconds = _histogram("commit_seconds", "One group commit, from its lock to COMMIT.", _COMMIT_SECONDS)
 commit_groups_events = _histogram("commit_groups_events", "Events in one group commit.", _GROUP_EVENTS)
-fsync_seconds = _histogram("fsync_seconds", "COMMIT alone: the wait for stable storage.", _COMMIT_SECONDS)
+fsync_seconds = _histogram(
+    "fsync_seconds",
+    "COMMIT alone: a transaction's pages written to the log of pages, and the fsync of it. "
+    "One that failed is not counted; one that wrote nothing waits for nothing.",
+    _COMMIT_SECONDS,
+)
 pending_bytes = _gauge("pending_bytes", "Payload bytes of appends that wait for a commit.")
 clock_clamps_total = _counter("clock_clamps_total", "Event times held back because the clock stepped back.")
 logs_refused = _gauge("logs_refused", "Logs that are refused since they don't match their published head.")

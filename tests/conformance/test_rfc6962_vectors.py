@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import NO_VECTORS
 
 from indelible.merkle.proofs import ProofError, verify_consistency, verify_inclusion
 
@@ -21,7 +22,7 @@ def cases(name: str) -> list[dict[str, Any]]:
 def require_vectors() -> None:
     """Skip, with the reason that scripts/test prints, where the files are absent."""
     if not VECTORS.is_dir():
-        pytest.skip("needs ../shared/vectors")
+        pytest.skip(NO_VECTORS)
 
 
 def unpack(text: str | None) -> bytes:

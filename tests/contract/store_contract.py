@@ -5,26 +5,20 @@ A subclass gives the fixture `engine`: an `Engine` that opens the same store aga
 
 import os
 import threading
-import uuid
 from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
+from tests.harness.store_rows import EMPTY, add_log, chunk, fill, key_row, leaf, log_info
 
-from indelible.merkle.hashing import EMPTY_ROOT
-from indelible.model.types import LogInfo
 from indelible.store.base import (
-    ChunkRow,
     HeadRow,
-    KeyRow,
     NodeRow,
     Store,
     StoreRefused,
     Transaction,
     ViewRow,
 )
-
-EMPTY = HeadRow(0, 0, 0, EMPTY_ROOT, b"")
 
 
 class Engine(NamedTuple):
@@ -35,50 +29,6 @@ class Engine(NamedTuple):
 
 class OopsError(Exception):
     """What a test raises inside a transaction."""
-
-
-def log_info(workspace: int, name: str) -> LogInfo:
-    """A log that is not stored."""
-    log_id = uuid.uuid4()
-    return LogInfo(0, log_id, workspace, name, f"x.example/logs/{log_id}", 7)
-
-
-def add_log(store: Store, name: str = "log") -> int:
-    """A workspace (once) and a log in it; returns the log's number."""
-    rows = [row for row in store.reader.workspaces() if row.name == "w"]
-    with store.transaction() as transaction:
-        workspace = rows[0].key if rows else transaction.add_workspace(uuid.uuid4().bytes, "w", 1)
-        return transaction.add_log(log_info(workspace, name), EMPTY)
-
-
-def leaf(log: int, sequence: int) -> bytes:
-    """A leaf hash that tells where it belongs."""
-    return log.to_bytes(16, "big") + sequence.to_bytes(16, "big")
-
-
-def chunk(log: int, first: int, events: int, time: int) -> ChunkRow:
-    """A chunk whose parts tell where they belong, with every byte value in them."""
-    leaves = b"".join(leaf(log, first + i) for i in range(events))
-    return ChunkRow(first, events, time, bytes(range(256)) + b"m%d" % first, leaves, b"\0p%d" % first)
-
-
-def fill(store: Store, log: int, sizes: list[int]) -> list[ChunkRow]:
-    """One chunk a transaction, of these sizes, dated 10, 20, …."""
-    rows, first = [], 1
-    for at, events in enumerate(sizes, 1):
-        rows.append(chunk(log, first, events, 10 * at))
-        first += events
-        with store.transaction() as transaction:
-            transaction.put_chunk(log, rows[-1])
-            transaction.put_head(log, HeadRow(first - 1, 10 * at, 0, bytes([at]) * 32, b"f" * 32))
-    return rows
-
-
-def key_row(workspace: int, key_id: str, created: int = 1) -> KeyRow:
-    """An API key with every member set."""
-    return KeyRow(
-        key_id, workspace, b"h" * 32, "labël", ("read",), ("a", "b"), (), 5, 6, created, None, "auditor"
-    )
 
 
 class StoreContract:
@@ -274,6 +224,15 @@ class StoreContract:
             with pytest.raises(LookupError):
                 store.reader.nodes(log, level, start, count)
 
+    def test_the_newest_time_is_that_of_the_newest_event(self, store: Store) -> None:
+        """Over all logs; 0 where there are no logs, or no events."""
+        assert store.reader.newest_time() == 0
+        first, second = add_log(store, "a"), add_log(store, "b")
+        assert store.reader.newest_time() == 0
+        fill(store, first, [1, 1, 1])
+        fill(store, second, [5])
+        assert store.reader.newest_time() == 30
+
     # ------------------------------------------------------------------ registry
 
     def test_workspaces_and_logs(self, store: Store) -> None:
@@ -285,6 +244,13 @@ class StoreContract:
             (one, "one", 3),
             (two, "two", 4),
         ]
+        for row in store.reader.workspaces():
+            assert store.reader.workspace_by_key(row.key) == row
+            assert store.reader.workspace_by_id(row.workspace_id) == row
+            assert store.reader.workspace_by_name(row.name) == row
+        assert store.reader.workspace_by_key(999) is None
+        assert store.reader.workspace_by_id(b"x" * 16) is None
+        assert store.reader.workspace_by_name("three") is None
         infos = [log_info(one, name) for name in ("b", "a", "c")] + [log_info(two, "a")]
         with store.transaction() as transaction:
             stored = [info._replace(key=transaction.add_log(info, EMPTY)) for info in infos]

@@ -3,16 +3,19 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
 import pytest
-from tests.contract.store_contract import Engine, StoreContract, add_log, chunk, fill
-from tests.harness.faults import Disk, failing_disk
+from tests.contract.store_contract import Engine, StoreContract
+from tests.harness.faults import Disk, Step, failing_disk
+from tests.harness.store_rows import add_log, chunk, fill
 
+from indelible import telemetry
 from indelible.store.base import Store, StoreBroken, StoreFull, StoreRefused, Transaction
-from indelible.store.sqlite import SqliteStore, copy_database
+from indelible.store.sqlite import WAL_PAGES_BEFORE_CHECKPOINT, SqliteStore, copy_database
 
 
 class TestSqlite(StoreContract):
@@ -154,6 +157,24 @@ def test_a_commit_that_a_killed_process_left_unsynced_is_synced_before_it_is_sho
     store.close()
 
 
+def test_each_commit_that_is_durable_is_timed_and_no_other(tmp_path: Path, disk: Disk) -> None:
+    """`indelible_fsync_seconds` has one observation a commit; a disk that was full is not its business."""
+
+    def observed() -> float:
+        return telemetry.REGISTRY.get_sample_value("indelible_fsync_seconds_count") or 0
+
+    store = SqliteStore(tmp_path)
+    before = observed()
+    _put(store, b"1")
+    _put(store, b"2")
+    disk.fail("write", "-wal", apsw.SQLITE_FULL)
+    with pytest.raises(StoreFull):
+        _put(store, b"3")
+    assert observed() == before + 2
+    disk.heal()
+    store.close()
+
+
 @pytest.mark.parametrize("after", [False, True])
 def test_a_failed_sync_breaks_the_store_for_good(tmp_path: Path, disk: Disk, after: bool) -> None:
     """Nothing is written, synced or tried again on any file of the store, not even at closing."""
@@ -218,34 +239,77 @@ def test_a_full_disk_stores_nothing_and_passes(tmp_path: Path, disk: Disk, skip:
     again.close()
 
 
-def test_a_full_disk_at_housekeeping_stops_nothing(tmp_path: Path, disk: Disk) -> None:
-    """The log of pages stays where it is while the database cannot grow; commits go on."""
-    store = SqliteStore(tmp_path)
+def grown(path: Path) -> tuple[SqliteStore, int, int]:
+    """A store whose log of pages is due to be copied, a log in it, and how many chunks that has."""
+    store = SqliteStore(path)
     log = add_log(store)
-    at = 1
-    while store._wal_pages < 600:
-        with store.transaction() as transaction:
-            transaction.put_chunk(log, chunk(log, at, 1, at)._replace(payload=b"x" * 300_000))
+    at = 0
+    while store._wal_pages < WAL_PAGES_BEFORE_CHECKPOINT:
         at += 1
-    disk.fail("write", "indelible.db", apsw.SQLITE_FULL)
+        with store.transaction() as transaction:
+            transaction.put_chunk(log, chunk(log, at, 1, at)._replace(payload=b"x" * 900_000))
+    return store, log, at
+
+
+def pass_by(store: SqliteStore) -> None:
+    """One pass of housekeeping, to its end."""
     store.maintain()
+    store._checkpointer.wait()
+
+
+def test_housekeeping_copies_beside_the_writer_and_then_begins_the_log_anew(
+    tmp_path: Path, disk: Disk
+) -> None:
+    """The long pass is not the writer's: commits go on meanwhile. The writer's short one empties the log."""
+    store, _, _ = grown(tmp_path)
+    at_it, may_end = threading.Event(), threading.Event()
+
+    def decide(step: Step, name: str) -> int | None:
+        if step == "write" and name.endswith("indelible.db") and not may_end.is_set():
+            at_it.set()
+            may_end.wait(30)
+        return None
+
+    disk.decide = decide
+    store.maintain()
+    assert at_it.wait(30)
     _put(store, b"1")
-    disk.heal()
+    store.maintain()  # a pass is under way: nothing to do, and nothing to wait for
+    _put(store, b"2")
+    may_end.set()
+    store._checkpointer.wait()
     store.maintain()
-    assert store._wal_pages < 600
+    _put(store, b"3")
+    assert store._wal_pages < 10
     store.close()
 
 
-def test_a_failed_sync_of_the_database_at_housekeeping_breaks_the_store(tmp_path: Path, disk: Disk) -> None:
-    """Pages whose sync failed must not be taken for stored."""
-    store = SqliteStore(tmp_path)
-    log = add_log(store)
-    at = 1
-    while store._wal_pages < 600:
-        with store.transaction() as transaction:
-            transaction.put_chunk(log, chunk(log, at, 1, at)._replace(payload=b"x" * 300_000))
-        at += 1
+@pytest.mark.parametrize("by_writer", [False, True])
+def test_a_full_disk_at_housekeeping_stops_nothing(tmp_path: Path, disk: Disk, by_writer: bool) -> None:
+    """The log of pages stays where it is while the database cannot grow, whoever copies; commits go on."""
+    store, _, _ = grown(tmp_path)
+    store._passed = by_writer
+    disk.fail("write", "indelible.db", apsw.SQLITE_FULL)
+    pass_by(store)
+    _put(store, b"1")
+    disk.heal()
+    pass_by(store)
+    pass_by(store)
+    _put(store, b"2")
+    assert store._wal_pages < 10
+    store.close()
+
+
+@pytest.mark.parametrize("by_writer", [False, True])
+def test_a_failed_sync_of_the_database_at_housekeeping_breaks_the_store(
+    tmp_path: Path, disk: Disk, by_writer: bool
+) -> None:
+    """Pages whose sync failed must not be taken for stored, whoever copied them."""
+    store, log, chunks = grown(tmp_path)
+    store._passed = by_writer
     disk.fail("sync", "indelible.db", apsw.SQLITE_IOERR_FSYNC)
+    if not by_writer:
+        pass_by(store)
     with pytest.raises(StoreBroken):
         store.maintain()
     with pytest.raises(StoreBroken):
@@ -253,7 +317,7 @@ def test_a_failed_sync_of_the_database_at_housekeeping_breaks_the_store(tmp_path
     store.close()
     disk.heal()
     again = SqliteStore(tmp_path)
-    assert len(again.reader.chunks(log, 1, 10_000)) == at - 1
+    assert len(again.reader.chunks(log, 1, 10_000)) == chunks
     again.close()
 
 

@@ -36,7 +36,7 @@ class Timed(NamedTuple):
     http: httpx.Client
     set_ahead: Callable[[float], None]  # seconds that the wall clock is ahead of the truth from now on
     pass_by: Callable[[float], None]
-    restart: Callable[[], httpx.Client]
+    restart: Callable[..., httpx.Client]  # with `accept=True` for the operator's word
 
 
 # ---------------------------------------------------------------------- two ways to move a clock
@@ -78,9 +78,10 @@ def timed_by_faketime(folder: Path) -> Iterator[Timed]:
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(start_server(folder / "data", env=environment))]
 
-        def restart() -> httpx.Client:
+        def restart(*, accept: bool = False) -> httpx.Client:
             assert servers[-1].stop() == 0
-            servers.append(stack.enter_context(start_server(folder / "data", env=environment)))
+            word = ("--accept-clock",) if accept else ()
+            servers.append(stack.enter_context(start_server(folder / "data", *word, env=environment)))
             return stack.enter_context(servers[-1].client())
 
         yield Timed(stack.enter_context(servers[0].client()), set_ahead, time.sleep, restart)
@@ -111,7 +112,7 @@ class Hands:
 
 
 @contextlib.contextmanager
-def served_here(data: Path, clock: Clock) -> Iterator[httpx.Client]:
+def served_here(data: Path, clock: Clock, *, accept: bool) -> Iterator[httpx.Client]:
     """Serve on a loop of its own until the block ends, and give a client."""
     loop = uvloop.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -122,7 +123,7 @@ def served_here(data: Path, clock: Clock) -> Iterator[httpx.Client]:
         return asyncio.run_coroutine_threadsafe(work, loop).result(60)
 
     async def make() -> Server:
-        return Server(Settings(data, port=0, root_key=ROOT_KEY), clock)
+        return Server(Settings(data, port=0, root_key=ROOT_KEY, accept_clock=accept), clock)
 
     try:
         server = call(make())
@@ -147,9 +148,9 @@ def timed_here(folder: Path) -> Iterator[Timed]:
     with contextlib.ExitStack() as stack:
         running = stack.enter_context(contextlib.ExitStack())
 
-        def restart() -> httpx.Client:
+        def restart(*, accept: bool = False) -> httpx.Client:
             running.close()
-            return running.enter_context(served_here(folder / "data", hands.clock()))
+            return running.enter_context(served_here(folder / "data", hands.clock(), accept=accept))
 
         yield Timed(restart(), hands.set_ahead, hands.pass_by, restart)
 
@@ -200,6 +201,15 @@ def jumps(http: httpx.Client) -> list[dict[str, Any]]:
     return [event["payload"] for event in events if event["payload"]["type"] == "clock.jumped"]
 
 
+def the_jump(http: httpx.Client) -> dict[str, Any]:
+    """The one jump that `_audit` tells of, once the server has written it."""
+    deadline = time.monotonic() + 10
+    while not jumps(http) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (jump,) = jumps(http)
+    return jump
+
+
 def test_a_clock_that_steps_back_never_dates_an_event_before_the_last(timed: Timed) -> None:
     """Appends go on with the last time until the clock has caught up; each commit so held is counted."""
     http = timed.http
@@ -229,10 +239,7 @@ def test_a_jump_ahead_is_believed_when_it_has_been_steady(timed: Timed) -> None:
     assert jumps(http) == []
     timed.pass_by(5.5)
     assert taken(http) >= first + 6 * SECOND
-    deadline = time.monotonic() + 10
-    while not jumps(http) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    (jump,) = jumps(http)
+    jump = the_jump(http)
     assert 5.9 <= jump["ahead_seconds"] <= 6.5
     assert http.get("/readyz").status_code == 200
 
@@ -262,7 +269,10 @@ def test_a_small_step_ahead_is_an_ordinary_correction(timed: Timed) -> None:
 
 
 def test_two_days_ahead_need_an_operators_word(timed: Timed) -> None:
-    """However steady, it stays refused; a restart accepts it, and no later event is dated before it."""
+    """However steady, it stays refused, after a restart too, until a start has the operator's word.
+
+    Then `_audit` tells of the jump, no later event is dated before it, and later starts need no word.
+    """
     http = timed.http
     first = taken(http)
     timed.set_ahead(2 * DAY)
@@ -271,7 +281,38 @@ def test_two_days_ahead_need_an_operators_word(timed: Timed) -> None:
     assert unsure(http) == 60
     assert "restart" in append(http).json()["detail"]
     http = timed.restart()
+    assert unsure(http) == 60
+    assert "--accept-clock" in append(http).json()["detail"]
+    assert http.get("/logs/log/events").json()["events"][0]["sequence"] == 1
+    http = timed.restart(accept=True)
     later = taken(http)
     assert later >= first + 2 * DAY * SECOND
+    assert 2 * DAY - 60 <= the_jump(http)["ahead_seconds"] <= 2 * DAY + 60
+    http = timed.restart()
+    assert taken(http) > later
     timed.set_ahead(0)
-    assert taken(http) == later
+    latest = taken(http)
+    assert later < latest == taken(http)
+    assert len(jumps(http)) == 1
+
+
+def test_a_start_under_a_clock_of_the_future_can_be_set_right(timed: Timed) -> None:
+    """Nothing is stored under that clock; at the true time appends go on without a restart."""
+    first = taken(timed.http)
+    timed.set_ahead(400 * DAY)
+    http = timed.restart()
+    unsure(http)
+    timed.set_ahead(0)
+    assert first < taken(http) < first + 600 * SECOND
+    assert jumps(http) == []
+
+
+def test_a_server_that_nobody_appends_to_is_alive(timed: Timed) -> None:
+    """Its starts and its running tell of life, though its last event is old."""
+    first = taken(timed.http)
+    timed.set_ahead(20 * 3600)
+    timed.restart()
+    timed.set_ahead(40 * 3600)
+    http = timed.restart()
+    assert taken(http) >= first + 40 * 3600 * SECOND
+    assert jumps(http) == []

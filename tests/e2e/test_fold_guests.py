@@ -2,7 +2,6 @@
 
 import gc
 import importlib.util
-import itertools
 import json
 import resource
 import sys
@@ -15,9 +14,8 @@ from types import ModuleType
 
 import pytest
 
-from indelible.fold.bisect import Culprit, find
 from indelible.fold.compile import Compiler
-from indelible.fold.errors import Aborted, GuestError, GuestTrap
+from indelible.fold.errors import GuestTrap, reason_of
 from indelible.fold.fold import Fold
 from indelible.fold.host import Host
 from indelible.fold.types import Batch, Compiled, Question, World
@@ -152,64 +150,21 @@ def test_a_large_event_and_a_wide_batch_pass(stand: Stand) -> None:
         assert json.loads(answer(fold))["events"] == 10_001
 
 
-def reopening(stand: Stand, config: str, before: int) -> Callable[[], Fold]:
-    """A way back to the state after `before` events, and the events that lead there."""
-
-    def reopen() -> Fold:
-        fold = stand.open("tally-c", config)
-        fold.append(batch(1, before))
-        return fold
-
-    return reopen
-
-
-@pytest.mark.parametrize("place", [101, 102, 555, 1_100])
-@pytest.mark.parametrize(("member", "failure"), [("fail-at", GuestError), ("trap-at", GuestTrap)])
-def test_bisecting_names_the_event(
-    stand: Stand, place: int, member: str, failure: type[GuestError | GuestTrap]
-) -> None:
-    """The first event, the last, and one between are found, by the sequence that they have in the log."""
-    config = json.dumps({member: place})
-    with stand.open("tally-c", config) as fold:
-        fold.append(batch(1, 100))
-        with pytest.raises(failure):
-            fold.append(batch(101, 1_000))
-    found = find(reopening(stand, config, 100), batch(101, 1_000))
-    assert isinstance(found, Culprit)
-    assert found.sequence == place
-    assert ("refused the event" if failure is GuestError else "unreachable") in found.reason
-
-
-def test_bisecting_what_does_not_fail_gives_the_folded_view(stand: Stand) -> None:
-    """A failure that does not repeat costs nothing: the fold comes back with the batch in it."""
-    found = find(reopening(stand, "", 100), batch(101, 300))
-    assert isinstance(found, Fold)
-    with found, stand.open("tally-c") as whole:
-        whole.append(batch(1, 400))
-        assert answer(found) == answer(whole)
-
-
 def test_out_of_fuel_is_decided_for_the_event_that_needs_it(stand: Stand, tmp_path: Path) -> None:
-    """A batch that runs out of fuel fails the view only where one event alone does."""
+    """A batch may run out of fuel where each of its events has enough; one that has not fails alone too."""
     limits = replace(Limits(), fold_fuel_per_batch=2_000_000)
-    events = [b'{"type":"a"}'] * 2_000
+    event = b'{"type":"a"}'
     compiled = Compiler(tmp_path, limits).compile(stand.need("tally-c").read_bytes())
     with Host(tmp_path, limits) as host:
-
-        def reopen() -> Fold:
-            return host.open(compiled, "", FACTS)
-
-        wide = Batch(1, range(2_000), events, WRITERS[:1])
-        with reopen() as fold, pytest.raises(GuestTrap) as caught:
-            fold.append(wide)
+        with host.open(compiled, "", FACTS) as fold, pytest.raises(GuestTrap) as caught:
+            fold.append(Batch(1, range(2_000), [event] * 2_000, WRITERS[:1]))
         assert caught.value.kind == "fuel"
-        found = find(reopen, wide)
-        assert isinstance(found, Fold)
-        found.close()
-        heavy = wide._replace(payloads=[*events[:1_500], HEAVY, *events[1_501:]])
-        assert find(reopen, heavy) == Culprit(
-            1_501, "the view failed (fuel): all fuel consumed by WebAssembly"
-        )
+        with host.open(compiled, "", FACTS) as fold:
+            for sequence in range(1, 2_001):
+                fold.append(Batch(sequence, [1], [event], WRITERS[:1]))
+            with pytest.raises(GuestTrap) as caught:
+                fold.append(Batch(2_001, [1], [HEAVY], WRITERS[:1]))
+        assert reason_of(caught.value) == "the view failed (fuel): all fuel consumed by WebAssembly"
 
 
 HEAVY = b'{"type":"a","note":"' + b"x" * (1 << 20) + b'"}'
@@ -303,35 +258,3 @@ def test_a_machines_snapshot_is_bound_to_its_form(stand: Stand) -> None:
     for parts in bad:
         with pytest.raises(ValueError, match="machine"):
             stand.host.reopen(compiled, "", FACTS, parts)
-
-
-class Moody:
-    """Stands for a fold of a view that is not deterministic: `fails` is asked about each event."""
-
-    def __init__(self, fails: Callable[[int], bool]) -> None:
-        self.fails = fails
-
-    def append(self, events: Batch) -> None:
-        """Fail when told to for any of the events."""
-        if any(self.fails(events.first_sequence + place) for place in range(len(events.payloads))):
-            raise GuestError("in a mood")
-
-    def close(self) -> None:
-        """Nothing to free."""
-
-
-def test_a_view_that_changes_its_mind_is_not_failed() -> None:
-    """One failure that does not repeat is none; a view that fails at what it folded before is given up."""
-    once = iter([True])
-    one = Batch(1, [1], [b"x"], ("w",))
-    found = find(lambda: Moody(lambda _: next(once, False)), one)  # type: ignore[arg-type,return-value]  # stands for a fold
-    assert isinstance(found, Moody)
-    instances = itertools.count()
-
-    def reopen() -> Moody:
-        moody = next(instances) % 2 == 1
-        return Moody(lambda sequence: sequence == 4 or (sequence == 1 and moody))
-
-    four = one._replace(times=[1] * 4, payloads=[b"x"] * 4)
-    with pytest.raises(Aborted, match="from one run to the next"):
-        find(reopen, four)

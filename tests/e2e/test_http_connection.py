@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from tests.e2e.test_slow_clients import LIMITS, Running, get, post, serving, until_closed
+from tests.harness.slow import LIMITS, Running, get, post, serving, until_closed
 
 
 @pytest.fixture

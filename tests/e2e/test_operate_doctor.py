@@ -17,7 +17,15 @@ from indelible.config import Settings
 from indelible.model.clock import SYSTEM_CLOCK, Clock
 from indelible.model.limits import GIB
 from indelible.operate.backup import back_up
-from indelible.operate.doctor import Check, examine, judge_fsync, judge_room, judge_sqlite, main_state
+from indelible.operate.doctor import (
+    Check,
+    examine,
+    judge_clock,
+    judge_fsync,
+    judge_room,
+    judge_sqlite,
+    main_state,
+)
 from indelible.operate.restore import restore
 from indelible.store.base import StoreRefused
 
@@ -179,6 +187,18 @@ def test_an_event_from_the_future_deserves_a_look(tmp_path: Path) -> None:
     check = examined(tmp_path / "data")["clock"]
     assert check.state == "look"
     assert "ahead of this clock" in check.says
+
+
+def test_a_clock_far_past_the_last_time_alive_deserves_a_look() -> None:
+    """As the next start will refuse it; so do events of the future. A day's stop is none of these."""
+    day, now = 24 * HOUR, 1_700_000_000_000_000
+    assert judge_clock(now, now, now)[0] == "ok"
+    assert judge_clock(now, now - 9 * day, now - day)[0] == "ok"
+    assert judge_clock(now, 0, 0)[0] == "ok"
+    state, says = judge_clock(now, now - 9 * day, now - 2 * day)
+    assert state == "look"
+    for words in ("2023-11-14T22:13:20", "2023-11-12T22:13:20", "--accept-clock"):
+        assert words in says
 
 
 def test_a_restored_copy_deserves_a_look(data: Path, tmp_path: Path) -> None:

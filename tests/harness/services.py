@@ -10,6 +10,7 @@ import msgspec
 from indelible.app import Server
 from indelible.config import Settings
 from indelible.log.core import Core
+from indelible.model.clock import SYSTEM_CLOCK, Clock
 from indelible.model.limits import Limits
 from indelible.service.bootstrap import default_workspace
 from indelible.service.logs import LogMaker
@@ -49,9 +50,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(path: Path, **limits: Any) -> AsyncIterator[Bench]:
+async def bench(path: Path, *, clock: Clock = SYSTEM_CLOCK, **limits: Any) -> AsyncIterator[Bench]:
     """Start over a directory, as a server does, but for HTTP, views, and publishing by time."""
-    server = Server(Settings(path, name="x.example", root_key=ROOT_KEY, limits=Limits(**limits)))
+    server = Server(Settings(path, name="x.example", root_key=ROOT_KEY, limits=Limits(**limits)), clock)
     core = server._core
     core.committer.start()
     try:

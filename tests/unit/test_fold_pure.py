@@ -16,7 +16,7 @@ from indelible.fold.scan import scan
 from indelible.fold.signature import find_interface, refused_imports
 from indelible.fold.text import clean
 from indelible.fold.trap import explain, needs_more_parts, read_cause
-from indelible.fold.types import Batch, Question, World
+from indelible.fold.types import Question, World
 from indelible.fold.values import BASE64, TEXT, prepare
 from indelible.fold.wasi import Moment, Sandbox
 from indelible.model.limits import GIB, KIB, MIB, Limits
@@ -147,13 +147,6 @@ def test_payloads_are_text_until_one_is_not() -> None:
     mixed = prepare([b"a", b"\xc3", b"\xa4", b"\xed\xa0\x80"])
     assert list(mixed.forms) == [TEXT, BASE64, BASE64, BASE64]
     assert mixed.joined == b"a\nww==\npA==\n7aCA"
-
-
-def test_a_batch_can_be_cut() -> None:
-    """A cut keeps sequence, columns and writers together."""
-    batch = Batch(10, [1, 2, 3], [b"a", b"b", b"c"], ["x", "y"], [0, 1, 0])
-    assert batch.cut(1, 3) == Batch(11, [2, 3], [b"b", b"c"], ["x", "y"], [1, 0])
-    assert Batch(10, [1, 2], [b"a", b"b"], ["x"]).cut(1, 2).writer_of == ()
 
 
 def test_memories_are_found_in_a_map_of_the_process() -> None:

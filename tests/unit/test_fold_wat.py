@@ -12,178 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from wasmtime import wat2wasm
+from tests.harness.wat import DEEP, LIMITS, LOOP, NO_QUESTION, RECURSION, REFUSES, Bench, batch, wasm
 
 from indelible.fold.compile import Compiler
 from indelible.fold.errors import (
     Aborted,
     AnswerTooLarge,
-    CodeLost,
-    GuestError,
     GuestTrap,
-    NotAView,
     QueryRefused,
-    SnapshotUnsupported,
 )
-from indelible.fold.fold import Fold
 from indelible.fold.host import Host
-from indelible.fold.types import Batch, Question, World
-from indelible.model.limits import KIB, MIB, Limits
-
-LIMITS = replace(
-    Limits(),
-    view_memory_bytes=256 * MIB,
-    fold_batch_seconds=2.0,
-    query_seconds=1.0,
-    fold_fuel_per_batch=50_000_000,
-    query_fuel=50_000_000,
-    answer_bytes=1 * MIB,
-    snapshot_part_bytes=64 * KIB,
-    snapshot_bytes=256 * KIB,
-)
-
-WRITER = "550e8400-e29b-41d4-a716-446655440000"
-NO_QUESTION = Question((), "", ())
-ANSWERS_OK = "(i32.store (i32.const 0) (i32.const 0)) (i32.const 0)"
-BODIES = {
-    "realloc": """(local $at i32) (local.set $at (global.get $top))
-        (global.set $top (i32.and (i32.add (i32.add (global.get $top) (local.get 3)) (i32.const 7))
-            (i32.const -8)))
-        (local.get $at)""",
-    "describe": """(i32.store (i32.const 0) (i32.const 256)) (i32.store (i32.const 4) (i32.const 2))
-        (i32.const 0)""",
-    "init": ANSWERS_OK,
-    "append": f"(global.set $top (i32.const 4096)) {ANSWERS_OK}",
-    "query": """(i32.store (i32.const 4) (i32.const 264)) (i32.store (i32.const 8) (i32.const 16))
-        (i32.store (i32.const 12) (i32.const 256)) (i32.store (i32.const 16) (i32.const 2))"""
-    + ANSWERS_OK,
-    "snapshot": ANSWERS_OK,
-    "restore": ANSWERS_OK,
-}
-LIFTS = {
-    "describe": "(result i32)",
-    "init": "(param i32 i32 i32 i32) (result i32)",
-    "append": "(param i64 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)",
-    "query": "(param i32 i32 i32 i32 i32 i32) (result i32)",
-    "snapshot": "(param i32) (result i32)",
-    "restore": "(param i32 i32 i32 i32) (result i32)",
-}
-TYPES = """
-    (type $pairs (list (tuple string string)))
-    (type $done (result (error string)))
-    (type $form-0 (enum "text" "base64" "erased"))
-    (type $batch-0 (record (field "first-sequence" u64) (field "times" (list u64))
-        (field "payloads" (list string)) (field "forms" (list {form})) (field "writers" (list string))
-        (field "writer-of" (list u32))))
-    (type $request-0 (record (field "params" $pairs) (field "body" string) (field "facts" $pairs)))
-    (type $answer-0 (record (field "content-type" string) (field "body" string)))
-    (type $refusal-0 (variant (case "invalid" string) (case "failed" string)))
-"""
-"""The types of the interface; what has a name in WIT ends in -0 until it is imported or exported."""
-
-SIGNATURES = {
-    "describe": "(result string)",
-    "init": '(param "config" string) (param "facts" $pairs) (result $done)',
-    "append": '(param "events" {batch}) (result $done)',
-    "query": '(param "request" {request}) (result (result {answer} (error {refusal})))',
-    "snapshot": '(param "part" u32) (result (option string))',
-    "restore": '(param "part" u32) (param "text" string) (param "last" bool) (result $done)',
-}
-NAMED = ("form", "batch", "request", "answer", "refusal")
-
-
-def types(suffix: str) -> str:
-    """Define the types; `suffix` picks the imported (-1) or exported (-2) form of the named ones."""
-    defined = TYPES.format(form=f"$form{suffix}")
-    if suffix == "-0":
-        return defined
-    verb, prefix = ("import", "t-") if suffix == "-1" else ("export", "")
-    for name in NAMED:
-        named = (
-            f'(import "{prefix}{name}" (type ${name}-1 (eq ${name}-0)))'
-            if verb == "import"
-            else f'(export ${name}-2 "{name}" (type ${name}-0))'
-        )
-        # A named type stands right behind its definition, because later ones refer to it.
-        start = defined.index(f"(type ${name}-0")
-        end = defined.find("(type $", start + 1)
-        end = len(defined) if end < 0 else end
-        defined = f"{defined[:end]}{named}\n    {defined[end:]}"
-    return defined
-
-
-def signature(name: str, suffix: str) -> str:
-    """The type of a function, over one form of the named types."""
-    return SIGNATURES[name].format(**{kind: f"${kind}{suffix}" for kind in NAMED})
-
-
-def shim(names: list[str]) -> str:
-    """A component that takes functions and gives them as an interface: types get their names there."""
-    imports = "\n".join(f'(import "f-{name}" (func $g-{name} {signature(name, "-1")}))' for name in names)
-    exports = "\n".join(
-        f'(export "{name}" (func $g-{name}) (func {signature(name, "-2")}))' for name in names
-    )
-    renamed = types("-2").replace("$pairs", "$pairs-e").replace("$done", "$done-e")
-    for kind in NAMED:
-        renamed = renamed.replace(f"${kind}-0", f"${kind}-e")
-    exports = exports.replace("$pairs", "$pairs-e").replace("$done", "$done-e")
-    return f"(component $shim {types('-1')} {imports} {renamed} {exports})"
-
-
-def core(memory: str, extra: str, bodies: dict[str, str]) -> str:
-    """The core module: every function of the interface and an allocator that only goes up."""
-    functions = "\n".join(f'(func (export "{name}") {lift} {bodies[name]})' for name, lift in LIFTS.items())
-    return f"""(core module $m
-        {memory}
-        (global $top (mut i32) (i32.const 4096))
-        (data (i32.const 256) "{{}}      application/json\\ff\\fe")
-        {extra}
-        (func (export "realloc") (param i32 i32 i32 i32) (result i32) {bodies["realloc"]})
-        {functions})"""
-
-
-def view_text(
-    *,
-    memory: str = '(memory (export "memory") 16)',
-    extra: str = "",
-    outer: str = "",
-    interface: str = "indelible:view/view@1.0.0",
-    without: str = "",
-    **bodies: str,
-) -> str:
-    """The text of a component; `bodies` replaces functions, `extra` adds to the module, `outer` around it."""
-    names = [name for name in LIFTS if name != without]
-    lifts = "\n".join(
-        f"(func $l-{name} {signature(name, '-0')} "
-        f'(canon lift (core func $i "{name}") (memory (core memory $i "memory")) '
-        f'(realloc (core func $i "realloc")))' + ")"
-        for name in names
-    )
-    given = "\n".join(f'(with "f-{name}" (func $l-{name}))' for name in names)
-    given += "\n".join(f'(with "t-{name}" (type ${name}-0))' for name in NAMED)
-    return f"""(component {outer}
-        {core(memory, extra, {**BODIES, **bodies})}
-        (core instance $i (instantiate $m))
-        {types("-0")} {lifts} {shim(names)}
-        (instance $v (instantiate $shim {given}))
-        (export "{interface}" (instance $v)))"""
-
-
-class Bench:
-    """A compiler and a host on one cache folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.compiler = Compiler(folder, LIMITS)
-        self.host = Host(folder, LIMITS)
-
-    def open(self, **parts: str) -> Fold:
-        """Compile a text and open it."""
-        return self.host.open(self.compiler.compile(wasm(**parts)), "", ())
-
-
-def wasm(**parts: str) -> bytes:
-    """The component of `view_text`."""
-    return bytes(wat2wasm(view_text(**parts)))
+from indelible.fold.types import Question, World
+from indelible.model.limits import MIB
 
 
 @pytest.fixture(scope="module")
@@ -192,11 +32,6 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     bench = Bench(tmp_path_factory.mktemp("code"))
     with bench.host:
         yield bench
-
-
-def batch(*payloads: bytes, first: int = 1) -> Batch:
-    """Events a microsecond apart."""
-    return Batch(first, range(1_000, 1_000 + len(payloads)), payloads, (WRITER,))
 
 
 def test_a_plain_view_opens_folds_and_answers(bench: Bench) -> None:
@@ -208,11 +43,6 @@ def test_a_plain_view_opens_folds_and_answers(bench: Bench) -> None:
         fold.append(batch(b"{}", b"", b"\xff", "ä".encode()))
         assert fold.query(NO_QUESTION) == ("application/json", b"{}")
         assert fold.usable
-
-
-LOOP = "(loop $l (br $l)) (i32.const 0)"
-DEEP = "(call $deep) (i32.const 0)"
-RECURSION = "(func $deep (call $deep))"
 
 
 @pytest.mark.parametrize(
@@ -274,10 +104,6 @@ def test_after_a_trap_the_instance_is_gone(bench: Bench) -> None:
     assert fold.memory_bytes == 0
     with pytest.raises(Aborted):
         fold.query(NO_QUESTION)
-
-
-REFUSES = """(i32.store (i32.const 0) (i32.const 1)) (i32.store (i32.const 4) (i32.const {case}))
-    (i32.store (i32.const 8) (i32.const 300)) (i32.store (i32.const 12) (i32.const {size})) (i32.const 0)"""
 
 
 @pytest.mark.parametrize(("case", "kind"), [("0", "invalid"), ("1", "failed")])
@@ -435,220 +261,3 @@ def test_interrupt_when_nothing_runs_does_nothing(bench: Bench) -> None:
     with bench.open() as fold:
         fold.interrupt()
         assert fold.query(NO_QUESTION).body == b"{}"
-
-
-GROWS = "(local $n i32) (loop $l (br_if $l (i32.ge_s (memory.grow (i32.const 16)) (i32.const 0)))) "
-
-
-def test_memory_stops_growing_at_the_limit_and_is_measured(bench: Bench) -> None:
-    """Growth past the limit is refused to the guest, and memory_bytes is what it really got."""
-    with bench.open(append=GROWS + ANSWERS_OK) as fold:
-        assert fold.memory_bytes == 16 * 64 * KIB
-        fold.append(batch(b"{}"))
-        assert fold.memory_bytes == LIMITS.view_memory_bytes
-
-
-def test_many_memories_share_the_limit(bench: Bench) -> None:
-    """Four modules that grow to the brim get together no more than one would."""
-    others = "".join(
-        f'(core module $m{n} (memory 1) (func (export "grow") {GROWS}) (start $s) (func $s {GROWS}))'
-        f"(core instance $i{n} (instantiate $m{n}))"
-        for n in range(3)
-    )
-    with bench.open(outer=others, append=GROWS + ANSWERS_OK) as fold:
-        fold.append(batch(b"{}"))
-        assert LIMITS.view_memory_bytes // 2 < fold.memory_bytes <= LIMITS.view_memory_bytes
-
-
-def test_too_many_memories_are_refused(bench: Bench) -> None:
-    """More memories than a view may have are a limit that the trial names."""
-    others = "".join(
-        f"(core module $m{n} (memory 1)) (core instance $i{n} (instantiate $m{n}))" for n in range(40)
-    )
-    compiled = bench.compiler.compile(wasm(outer=others))
-    with pytest.raises(NotAView, match="memor"):
-        bench.host.trial(compiled, "", ())
-
-
-@pytest.mark.parametrize("size", [64 * KIB, 4 * MIB])
-def test_the_stack_of_a_view_is_as_large_as_it_is_set(tmp_path: Path, size: int) -> None:
-    """Recursion ends as a trap at the smallest and at the largest stack that can be set."""
-    limits = replace(LIMITS, view_stack_bytes=size, fold_fuel_per_batch=1 << 40)
-    with Host(tmp_path, limits) as host:
-        compiled = Compiler(tmp_path, limits).compile(wasm(append=DEEP, extra=RECURSION))
-        with host.open(compiled, "", ()) as fold, pytest.raises(GuestTrap) as caught:
-            fold.append(batch(b"{}"))
-        assert caught.value.kind == "stack"
-    with pytest.raises(ValueError, match="view_stack_bytes"):
-        Host(tmp_path, replace(LIMITS, view_stack_bytes=4 * MIB + 1))
-
-
-def test_a_start_function_is_bounded(bench: Bench) -> None:
-    """Code that runs while the instance is made has the fuel of a batch."""
-    compiled = bench.compiler.compile(wasm(extra="(start $s) (func $s (loop $l (br $l)))"))
-    with pytest.raises(GuestTrap) as caught:
-        bench.host.open(compiled, "", ())
-    assert caught.value.kind == "fuel"
-
-
-TEXT = "(i32.store (i32.const 0) (i32.const {at})) (i32.store (i32.const 4) (i32.const {size})) (i32.const 0)"
-
-
-@pytest.mark.parametrize(
-    ("parts", "says"),
-    [
-        pytest.param({"describe": TEXT.format(at=256, size=1)}, "JSON object", id="not-json"),
-        pytest.param({"describe": TEXT.format(at=512, size=600_000)}, "describe gave", id="too-long"),
-        pytest.param({"describe": "unreachable"}, "unreachable", id="describe-traps"),
-        pytest.param({"describe": LOOP}, "fuel", id="describe-loops"),
-        pytest.param(
-            {"init": REFUSES.format(case=300, size=0)}, "refuses its configuration", id="init-error"
-        ),
-        pytest.param({"init": "unreachable"}, "unreachable", id="init-traps"),
-    ],
-)
-def test_a_trial_refuses_with_a_reason(bench: Bench, parts: dict[str, str], says: str) -> None:
-    """A view that cannot describe itself or start is refused at deployment, with what it did."""
-    compiled = bench.compiler.compile(wasm(**parts))
-    with pytest.raises(NotAView, match=says):
-        bench.host.trial(compiled, "", ())
-
-
-IMPORT = '(import "wasi:filesystem/types@0.2.3" (instance))'
-
-
-@pytest.mark.parametrize(
-    ("parts", "says"),
-    [
-        pytest.param({"without": "restore"}, "lacks the function restore", id="missing"),
-        pytest.param({"interface": "indelible:view/view@2.0.0"}, "neither", id="other-version"),
-        pytest.param(
-            {"interface": "indelible:view/views@1.0.0"}, "indelible:view/views@1.0.0", id="other-name"
-        ),
-        pytest.param({"outer": IMPORT}, "imports wasi:filesystem/types@0.2.3", id="import"),
-        pytest.param(
-            {"outer": '(import "evil:net/sockets@1.0.0" (instance))'}, "evil:net/sockets", id="import"
-        ),
-        pytest.param({"memory": '(memory (export "memory") 1 2 shared)'}, "shared memory", id="threads"),
-        pytest.param({"memory": '(memory (export "memory") i64 1)'}, "64-bit memory", id="memory64"),
-        pytest.param({"extra": "(memory $two 1)"}, "several memories", id="multi-memory"),
-        pytest.param({"extra": "(type $s (struct))"}, "not valid", id="gc"),
-        pytest.param({"extra": "(tag $t)"}, "not valid", id="exceptions"),
-        pytest.param(
-            {"extra": "(func (param v128) (drop (i8x16.relaxed_swizzle (local.get 0) (local.get 0))))"},
-            "not valid",
-            id="relaxed-simd",
-        ),
-    ],
-)
-def test_what_is_no_view_is_refused_by_name(bench: Bench, parts: dict[str, str], says: str) -> None:
-    """Each refusal names what is missing, wrong or not allowed."""
-    with pytest.raises(NotAView, match=says):
-        bench.compiler.compile(wasm(**parts))
-
-
-def test_a_function_of_another_type_is_refused_with_both_types(bench: Bench) -> None:
-    """A u64 where the contract has u32 is shown beside what it must be."""
-    text = view_text().replace('(param "part" u32) (result (option', '(param "part" s32) (result (option')
-    with pytest.raises(NotAView, match=r"snapshot has the type .*part: s32.* it must be .*part: u32"):
-        bench.compiler.compile(bytes(wat2wasm(text)))
-
-
-def test_two_interfaces_are_refused(bench: Bench) -> None:
-    """A component that is two views at once would mean two things."""
-    text = view_text().rstrip()[:-1] + '(export "indelible:view/view@1.1.0" (instance $v)))'
-    with pytest.raises(NotAView, match="more than one"):
-        bench.compiler.compile(bytes(wat2wasm(text)))
-
-
-def test_a_later_version_of_the_contract_is_served(bench: Bench) -> None:
-    """A host serves every 1.x, under the name that the component has."""
-    with bench.open(interface="indelible:view/view@1.4.2") as fold:
-        assert fold.query(NO_QUESTION).body == b"{}"
-
-
-FOREVER = """(i32.store (i32.const 0) (i32.const 1)) (i32.store (i32.const 4) (i32.const 512))
-    (i32.store (i32.const 8) (i32.const {size})) (i32.const 0)"""
-
-
-@pytest.mark.parametrize("size", [0, 2, 64 * KIB])
-def test_a_snapshot_without_end_is_given_up(bench: Bench, size: int) -> None:
-    """Parts for ever, even empty ones, end at the limit; the instance stays good."""
-    with bench.open(snapshot=FOREVER.format(size=size)) as fold:
-        with pytest.raises(SnapshotUnsupported, match="more than"):
-            list(fold.snapshot())
-        assert fold.usable
-
-
-def test_no_snapshot_and_a_part_too_large_are_unsupported(bench: Bench) -> None:
-    """A view without a snapshot is replayed; so is one whose part is over the limit."""
-    with bench.open() as fold, pytest.raises(SnapshotUnsupported, match="no snapshot"):
-        list(fold.snapshot())
-    with bench.open(snapshot=FOREVER.format(size=64 * KIB + 1)) as fold:
-        with pytest.raises(SnapshotUnsupported, match="at most"):
-            list(fold.snapshot())
-        assert fold.usable
-
-
-def test_a_restore_that_fails_says_how(bench: Bench) -> None:
-    """A refusal is GuestError, a trap is GuestTrap, and no parts at all are the caller's error."""
-    for body, failure in ((REFUSES.format(case=300, size=0), GuestError), ("unreachable", GuestTrap)):
-        compiled = bench.compiler.compile(wasm(restore=body))
-        with pytest.raises(failure):
-            bench.host.reopen(compiled, "", (), ["state"])
-    with pytest.raises(ValueError, match="at least one part"):
-        bench.host.reopen(bench.compiler.compile(wasm()), "", (), [])
-
-
-def test_columns_that_do_not_fit_together_are_refused(bench: Bench) -> None:
-    """A wrong batch is an error of the caller and never reaches the guest."""
-    good = batch(b"{}", b"{}")
-    for wrong in (
-        good._replace(times=[1]),
-        good._replace(writers=("a", "b")),
-        good._replace(writers=("a", "b"), writer_of=[0]),
-        good._replace(writers=("a", "b"), writer_of=[0, 2]),
-    ):
-        with bench.open() as fold, pytest.raises(ValueError, match=r"writer|columns"):
-            fold.append(wrong)
-    with bench.open() as fold, pytest.raises(OverflowError):
-        fold.append(good._replace(first_sequence=-1))
-
-
-def test_damaged_code_is_never_run_and_is_compiled_again(tmp_path: Path) -> None:
-    """A flipped byte in the cache is found before the engine sees it; compiling again repairs the cache."""
-    compiler = Compiler(tmp_path, LIMITS)
-    compiled = compiler.compile(wasm())
-    damaged = bytearray(compiled.path.read_bytes())
-    damaged[len(damaged) // 2] ^= 1
-    compiled.path.write_bytes(damaged)
-    with Host(tmp_path, LIMITS) as host:
-        with pytest.raises(CodeLost):
-            host.open(compiled, "", ())
-        with host.open(compiler.compile(wasm()), "", ()) as fold:
-            assert fold.query(NO_QUESTION).body == b"{}"
-
-
-def test_the_cache_is_for_its_owner_only_and_used_again(tmp_path: Path) -> None:
-    """The folder is 0700 whatever it was; the second compilation gives the first one's file, untouched."""
-    folder = tmp_path / "code"
-    folder.mkdir(mode=0o755)
-    compiler = Compiler(folder, LIMITS)
-    assert folder.stat().st_mode & 0o777 == 0o700
-    first = compiler.compile(wasm())
-    written = first.path.stat().st_ino
-    assert Compiler(folder, LIMITS).compile(wasm()) == first
-    assert first.path.stat().st_ino == written
-    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
-
-
-def test_a_compilation_over_its_limits_is_refused(tmp_path: Path) -> None:
-    """A child that is out of memory or processor time is a refusal, and the process lives."""
-    body = "(local $x i32)" + "(local.set $x (i32.add (local.get $x) (i32.const 7)))" * 20_000
-    component = wasm(extra=f"(func {body})" * 60)
-    for limits, says in (
-        (replace(LIMITS, compile_memory_bytes=64 * MIB), "64 MiB of memory"),
-        (replace(LIMITS, compile_seconds=1), "1 s of processor time"),
-    ):
-        with pytest.raises(NotAView, match=says):
-            Compiler(tmp_path, limits).compile(component)

@@ -90,15 +90,113 @@ def test_a_jump_that_is_taken_back_is_forgotten() -> None:
     assert jumps == []
 
 
+@pytest.mark.parametrize("back", [6, 3_600, 40 * DAY])
+def test_the_way_back_from_a_step_back_is_no_jump(back: int) -> None:
+    """A time that was trusted before is trusted again, however far; past it, a jump is a jump."""
+    timekeeper, hands, jumps = keeper()
+    hands.wall -= back * 1_000_000
+    assert timekeeper.now() == hands.wall
+    hands.pass_by(3_600)
+    assert timekeeper.now() == hands.wall
+    hands.wall += back * 1_000_000
+    assert timekeeper.now() == hands.wall
+    hands.wall += 6_000_000
+    assert unsure(timekeeper).facts["ahead_seconds"] == 6
+    assert jumps == []
+
+
 def test_past_a_day_only_an_operators_word_lets_it_go_on() -> None:
-    """However steady: a time from the future would stay in the log for ever. A restart is that word."""
+    """However steady: a time from the future would stay in the log for ever."""
     timekeeper, hands, jumps = keeper()
     hands.wall += (DAY + 1) * 1_000_000
     for _ in range(5):
         unsure(timekeeper)
         hands.pass_by(600)
     assert jumps == []
-    assert Timekeeper(hands.clock(), LIMITS, jumps.append).now() == hands.wall
+
+
+# ---------------------------------------------------------------------- the clock of a start
+
+
+def started(days: float, *, accept: bool = False, last: int = START) -> tuple[Timekeeper, Hands, list[int]]:
+    """A timekeeper of a start so many days after the deployment was last alive."""
+    hands, jumps = Hands(START + int(days * DAY * 1_000_000), boot=77_000_000), list[int]()
+    keeps = Timekeeper(hands.clock(), LIMITS, jumps.append, last_alive=last, accept_start=accept)
+    return keeps, hands, jumps
+
+
+@pytest.mark.parametrize("days", [-400, -0.1, 0, 0.5, 1])
+def test_a_start_within_a_day_of_the_last_time_alive_is_believed(days: float) -> None:
+    """And so is one under a clock that stands before it: staging holds times back."""
+    timekeeper, hands, jumps = started(days)
+    assert timekeeper.now() == hands.wall
+    assert jumps == []
+
+
+def test_a_fresh_store_believes_its_first_clock() -> None:
+    """There is nothing to compare it with."""
+    timekeeper, hands, _ = started(20_000, last=0)
+    assert timekeeper.now() == hands.wall
+
+
+def test_a_start_long_after_the_last_time_alive_needs_an_operators_word() -> None:
+    """However long it runs so. The words name both times and what to do."""
+    timekeeper, hands, jumps = started(365)
+    for _ in range(3):
+        problem = unsure(timekeeper)
+        hands.pass_by(3_600)
+    for words in (
+        "2024-11-14T00:13:20",
+        "2023-11-14T22:13:20",
+        "365.1 days",
+        "--accept-clock",
+        "set it right",
+    ):
+        assert words in problem.detail
+    assert jumps == []
+
+
+def test_the_word_is_good_for_the_clock_of_that_start_alone() -> None:
+    """It is told as a jump of its size, once; a later jump past a day is refused as ever."""
+    timekeeper, hands, jumps = started(365, accept=True)
+    assert timekeeper.now() == hands.wall
+    hands.pass_by(60)
+    assert timekeeper.now() == hands.wall
+    assert jumps == [365 * DAY * 1_000_000]
+    hands.wall += 2 * DAY * 1_000_000
+    assert "--accept-clock" in unsure(timekeeper).detail
+
+
+def test_the_word_is_not_needed_and_tells_no_jump_where_the_clock_is_near() -> None:
+    """An operator who leaves the option in place makes no noise by it."""
+    timekeeper, hands, jumps = started(0.9, accept=True)
+    assert timekeeper.now() == hands.wall
+    assert jumps == []
+
+
+def test_a_clock_that_is_set_right_after_the_start_is_believed_at_once() -> None:
+    """No restart is needed, and from then on it is watched as ever."""
+    timekeeper, hands, jumps = started(365)
+    unsure(timekeeper)
+    hands.pass_by(60)
+    hands.wall -= 364 * DAY * 1_000_000 + 120_000_000
+    assert timekeeper.now() == hands.wall
+    hands.wall += 6_000_000
+    assert unsure(timekeeper).facts["retry_after"] == 10
+    assert jumps == []
+
+
+def test_a_start_under_a_clock_that_was_behind_may_be_set_right() -> None:
+    """As a machine without a battery does: the way to a time that was trusted before is no jump."""
+    timekeeper, hands, jumps = started(-400)
+    timekeeper.now()
+    hands.pass_by(30)
+    hands.wall = START
+    assert timekeeper.now() == START
+    assert jumps == []
+
+
+# ---------------------------------------------------------------------- in a log
 
 
 def test_times_of_a_log_never_decrease(tmp_path: Path) -> None:
@@ -117,12 +215,10 @@ def test_times_of_a_log_never_decrease(tmp_path: Path) -> None:
         world.hands.wall += 40 * DAY * 1_000_000
         with pytest.raises(Problem, match="clock_unsure"):
             await world.put(log, b"no")
-        world.hands.wall -= (40 * DAY + 3_600) * 1_000_000  # right again: an hour ahead of its step back
-        with pytest.raises(Problem, match="clock_unsure"):
-            await world.put(log, b"no")
+        world.hands.wall -= (40 * DAY + 3_600) * 1_000_000  # right again
         world.hands.pass_by(10)
         await world.put(log, b"3")
-        assert world.jumps == [3_600_000_000]
+        assert world.jumps == []
         known = await world.put(log, b"1", key="k")
         assert known.first == 1
         times = [time for time, _, _ in check_log(world, log)]

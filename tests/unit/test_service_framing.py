@@ -1,12 +1,13 @@
 """What a batch's events are, byte for byte (DESIGN), by table."""
 
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
 from indelible.model.errors import Problem
 from indelible.model.limits import DEFAULT_LIMITS, Limits
-from indelible.service.framing import Framing, choose, split
+from indelible.service.framing import Framing, choose, is_json, split
 
 NDJSON, ARRAY = Framing("ndjson"), Framing("array")
 
@@ -119,6 +120,31 @@ def test_what_is_no_batch_is_refused_whole(framing: Framing, body: bytes, code: 
     with pytest.raises(Problem) as caught:
         split(body, framing, DEFAULT_LIMITS)
     assert caught.value.code.name == code
+
+
+@pytest.mark.parametrize(
+    "event", [rb'"\ud800"', rb'"\udc00\ud800"', rb'"a\ud83dz"', rb'{"\udfff": 1}', rb'[["\uD800\u0041"]]']
+)
+def test_half_of_a_surrogate_pair_is_refused_as_the_page_says(event: bytes) -> None:
+    """It has no UTF-8, so nobody could be given it as text; docs/http.md names the rule."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "http.md").read_text()
+    assert r'`"\ud800"`' in page
+    assert "RFC 7493" in page
+    for framing, body in ((NDJSON, event + b"\n"), (ARRAY, b"[" + event + b"]")):
+        with pytest.raises(Problem) as caught:
+            split(body, framing, DEFAULT_LIMITS)
+        assert caught.value.code.name == "malformed_json"
+    assert not is_json(event)  # logged by `append` all the same, it is shown as `payload_base64`
+
+
+@pytest.mark.parametrize(
+    "event", [rb'"\ud83d\ude00"', rb'"\\ud800"', rb'"\uffff"', rb'{"a": 1, "a": 2}', rb"1e999"]
+)
+def test_what_else_i_json_forbids_is_logged_as_it_was_sent(event: bytes) -> None:
+    """A whole pair is a character; a double name or a large number is the reader's business."""
+    assert split(event + b"\n", NDJSON, DEFAULT_LIMITS) == [event]
+    assert split(b"[" + event + b"]", ARRAY, DEFAULT_LIMITS) == [event]
+    assert is_json(event)
 
 
 def test_a_refusal_says_where() -> None:

@@ -21,6 +21,11 @@ from indelible.config import Settings, SettingsError, from_environment
 )
 @click.option("--name", help="The deployment's name, fixed at first start; it stands in every proof.")
 @click.option("--no-auth", is_flag=True, help="Serve without keys, on loopback only.")
+@click.option(
+    "--accept-clock",
+    is_flag=True,
+    help="Believe the clock at this start, though it is more than a day past the last time alive.",
+)
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="A PEM file: certificate and chain.")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="A PEM file: the private key.")
 @click.option(
@@ -35,6 +40,7 @@ def serve(
     tls_key: Path | None,
     *,
     no_auth: bool,
+    accept_clock: bool,
     log_json: bool,
 ) -> int:
     """Run a server over the directory --data, which is made at first start.
@@ -53,6 +59,7 @@ def serve(
             port=port,
             name=name,
             no_auth=no_auth,
+            accept_clock=accept_clock,
             tls_cert=tls_cert,
             tls_key=tls_key,
             log_json=log_json,

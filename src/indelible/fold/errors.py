@@ -50,6 +50,13 @@ class Aborted(FoldError):
         self.reason = reason
 
 
+def reason_of(failure: GuestError | GuestTrap) -> str:
+    """Say in one line why a view failed."""
+    if isinstance(failure, GuestError):
+        return f"the view refused the event: {failure.text}"
+    return f"the view failed ({failure.kind}): {failure.text}"
+
+
 class CodeLost(Aborted):
     """The compiled code is missing or damaged in the cache: call `Compiler.compile` again, then repeat."""
 

@@ -37,7 +37,7 @@ class Fold:
         """Fold a batch into the state.
 
         Raises:
-            GuestError, GuestTrap: decided; `bisect` finds the event. The instance is gone.
+            GuestError, GuestTrap: decided; its events, folded one by one, tell which. The instance is gone.
             Aborted: repeat on a new instance; this one is gone.
             ValueError, OverflowError: columns that do not fit together. The instance is gone.
         """

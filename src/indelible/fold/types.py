@@ -29,16 +29,6 @@ class Batch(NamedTuple):
     writers: Sequence[str]
     writer_of: Sequence[int] = ()
 
-    def cut(self, start: int, stop: int) -> "Batch":
-        """Return the events at places `start` to `stop` (exclusive) as a batch of their own."""
-        return Batch(
-            self.first_sequence + start,
-            self.times[start:stop],
-            self.payloads[start:stop],
-            self.writers,
-            self.writer_of[start:stop],
-        )
-
 
 class Question(NamedTuple):
     """What a view is asked: the parameters it sees, the request's body, and what the host knows."""

@@ -51,6 +51,15 @@ class Settled(NamedTuple):
     heads: dict[int, HeadRow]
 
 
+class _Tally(NamedTuple):
+    """What one group adds to one log."""
+
+    appends: int
+    events: int
+    payload_bytes: int
+    clamped: bool
+
+
 class GroupCommit:
     """Commits one group at a time; `commit` is the only place where anything is ever stored.
 
@@ -73,6 +82,7 @@ class GroupCommit:
         # Logs that surely hold no chunks beyond their head, of a large batch that was cut short.
         self._clean: set[int] = set()
         self._cleaned: set[int] = set()  # those of the transaction that is open
+        self._tallies: list[_Tally] = []  # of the transaction that is open
 
     def lay(self, transaction: Transaction, append: Append, now: int) -> HeadRow | Known:
         """Return a log's head, after which chunks may now be laid inside changes, by one call at a time.
@@ -113,6 +123,7 @@ class GroupCommit:
         new_keys: list[tuple[bytes, int]] = []
         written = None
         self._cleaned.clear()
+        self._tallies.clear()
         with self._store.transaction() as transaction:
             now = self._timekeeper.now()
             audits = self._apply(transaction, changes, now, outcomes)
@@ -131,6 +142,7 @@ class GroupCommit:
             if new_keys:
                 written = self._keys.write(transaction, new_keys, now)
         self._clean |= self._cleaned
+        _count(self._tallies)
         if written:
             self._keys.committed(written, new_keys)
         return Settled(outcomes, {log: head for log, head in heads.items() if head is not locked[log]})
@@ -184,12 +196,8 @@ class GroupCommit:
             calls = [Call(a.writer, len(a.payloads), a.digest, a.fingerprint) for a in appends]
             staged = stage(head, now, self._sealed(appends), calls)
             self._write(transaction, log, head, staged)
-        if now < head.time:
-            telemetry.clock_clamps_total.inc()
-        telemetry.appends_total.inc(len(appends))
-        telemetry.events_total.inc(len(staged.leaves))
-        telemetry.commit_groups_events.observe(len(staged.leaves))
-        telemetry.payload_bytes_total.inc(sum([append.size for append in appends]))
+        size = sum([append.size for append in appends])
+        self._tallies.append(_Tally(len(appends), len(staged.leaves), size, clamped=now < head.time))
         return staged.head, _committed(accepted, staged)
 
     def _sealed(self, appends: Sequence[Append]) -> Sealed:
@@ -213,6 +221,17 @@ class GroupCommit:
         for chunk in staged.chunks:
             transaction.put_chunk(log, chunk)
         _write_head(transaction, log, staged)
+
+
+def _count(tallies: Sequence[_Tally]) -> None:
+    """Add a group to the metrics; after its COMMIT, since they tell of what is stored."""
+    if tallies:
+        events = sum(tally.events for tally in tallies)
+        telemetry.appends_total.inc(sum(tally.appends for tally in tallies))
+        telemetry.events_total.inc(events)
+        telemetry.commit_groups_events.observe(events)
+        telemetry.payload_bytes_total.inc(sum(tally.payload_bytes for tally in tallies))
+        telemetry.clock_clamps_total.inc(sum(tally.clamped for tally in tallies))
 
 
 def _accept(

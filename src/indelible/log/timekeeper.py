@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from indelible.model.clock import Clock
 from indelible.model.errors import Problem
-from indelible.model.instants import MICROS_PER_SECOND
+from indelible.model.instants import MICROS_PER_SECOND, format_micros
 from indelible.model.limits import Limits
 
 
@@ -18,31 +18,77 @@ class _Jump:
 class Timekeeper:
     """Tells the time, or says that it is unsure. Used by one thread, the committer's.
 
-    A step back is not refused here: staging never dates an event before the one before it.
+    A step back is not refused here: staging never dates an event before the one before it. Nor is the way
+    back from one: a time ahead is compared with the furthest that was ever trusted, not with the last.
     """
 
-    def __init__(self, clock: Clock, limits: Limits, on_jump: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        limits: Limits,
+        on_jump: Callable[[int], None],
+        *,
+        last_alive: int = 0,
+        accept_start: bool = False,
+    ) -> None:
+        """Begin with the time that the clock shows, unless it is too far past `last_alive` (0: unknown).
+
+        A long stop and a clock that is far ahead look the same: `accept_start` is the operator's word.
+        """
         self._clock = clock
         self._limits = limits
         self._on_jump = on_jump
-        self._offset = clock.wall_micros() - clock.boot_micros()
+        self._last_alive = last_alive
+        self._accept_start = accept_start
+        wall, boot = clock.wall_micros(), clock.boot_micros()
+        self._doubted = bool(last_alive) and wall - last_alive > self._forbidden
+        # The largest difference of the two clocks that was trusted.
+        self._offset = (last_alive if self._doubted else max(wall, last_alive)) - boot
         self._jump: _Jump | None = None
+
+    @property
+    def _forbidden(self) -> int:
+        return self._limits.clock_forbidden_seconds * MICROS_PER_SECOND
 
     def now(self) -> int:
         """Microseconds since 1970.
 
         Raises:
             Problem: `clock_unsure` while a jump ahead of more than `clock_jump_seconds` has not been steady
-                for `clock_steady_seconds`, and for as long as it is more than `clock_forbidden_seconds`.
+                for `clock_steady_seconds`, and for as long as it is more than `clock_forbidden_seconds`; so
+                far ahead of the last time alive at a start, too.
         """
         wall, boot = self._clock.wall_micros(), self._clock.boot_micros()
+        if self._doubted:
+            self._judge_start(wall, wall - boot)
         ahead = wall - boot - self._offset
         if ahead <= self._limits.clock_jump_seconds * MICROS_PER_SECOND:
-            self._offset = wall - boot
+            self._offset = max(self._offset, wall - boot)
             self._jump = None
             return wall
         self._judge(wall - boot, boot, ahead)
         return wall
+
+    def _judge_start(self, wall: int, offset: int) -> None:
+        """Believe the clock once it is near enough to the last time alive, or if the operator says so."""
+        ahead = offset - self._offset
+        if ahead > self._forbidden:
+            if not self._accept_start:
+                raise self._stopped_long(wall)
+            self._on_jump(ahead)
+        self._doubted, self._offset = False, max(offset, self._offset)
+
+    def _stopped_long(self, wall: int) -> Problem:
+        seconds = (wall - self._last_alive) / MICROS_PER_SECOND
+        return Problem(
+            "clock_unsure",
+            f"the clock shows {format_micros(wall)}, and this deployment was last alive at "
+            f"{format_micros(self._last_alive)}, {seconds / 86_400:.1f} days before. If the clock is wrong, "
+            "set it right: appends then go on. If it is right, as after a long stop or in a restored copy, "
+            "start the server once with --accept-clock",
+            retry_after=60,
+            ahead_seconds=round(seconds, 3),
+        )
 
     def _judge(self, offset: int, boot: int, ahead: int) -> None:
         tolerance = self._limits.clock_jump_seconds * MICROS_PER_SECOND
@@ -50,10 +96,11 @@ class Timekeeper:
             self._jump = _Jump(offset, boot)
         steady = self._limits.clock_steady_seconds * MICROS_PER_SECOND
         seconds = ahead / MICROS_PER_SECOND
-        if ahead > self._limits.clock_forbidden_seconds * MICROS_PER_SECOND:
+        if ahead > self._forbidden:
             raise Problem(
                 "clock_unsure",
-                f"the clock jumped {seconds:.0f} s ahead; set it right, or restart the server to accept it",
+                f"the clock jumped {seconds:.0f} s ahead; set it right, or restart the server once "
+                "with --accept-clock",
                 retry_after=60,
                 ahead_seconds=round(seconds, 3),
             )

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from indelible.log.alive import last_alive
 from indelible.log.signers import Signers
-from indelible.model.instants import format_micros
+from indelible.model.instants import MICROS_PER_SECOND, format_micros
+from indelible.model.limits import DEFAULT_LIMITS
 from indelible.operate.sites import Site
 from indelible.store.base import StoreError
 from indelible.store.sqlite import OLDEST_SQLITE
@@ -138,13 +140,19 @@ def _database(site: Site) -> Verdict:
 
 
 def _clock(site: Site) -> Verdict:
-    heads = site.reader.heads([info.key for info in site.logs()])
-    newest = max((head.time for head in heads.values()), default=0)
-    if newest > time.time_ns() // 1_000 + FUTURE_MICROS:
+    return judge_clock(time.time_ns() // 1_000, site.reader.newest_time(), last_alive(site.reader))
+
+
+def judge_clock(now: int, newest: int, alive: int) -> Verdict:
+    """Whether this clock goes with the newest event and with the last time that a server was alive."""
+    if newest > now + FUTURE_MICROS:
         return (
             "look",
             f"an event is dated {format_micros(newest)}, ahead of this clock: times stand still until then",
         )
+    if alive and now - alive > DEFAULT_LIMITS.clock_forbidden_seconds * MICROS_PER_SECOND:
+        says = f"it shows {format_micros(now)}, and the deployment was last alive at {format_micros(alive)}"
+        return "look", f"{says}: if it is right, start the server once with --accept-clock"
     return "ok", "no event is dated in the future"
 
 

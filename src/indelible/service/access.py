@@ -4,12 +4,12 @@ What a caller may not see does not exist for them: another workspace's log, a lo
 restricted to, and a log that was never made give the same 404 after the same look-ups.
 """
 
-import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
+from indelible.model.clock import Clock
 from indelible.model.errors import Problem
 from indelible.model.limits import Limits
 from indelible.model.names import is_lookup_name, is_system_name, parse_uuid
@@ -51,9 +51,16 @@ class Access:
     """Authenticates and authorises. Used on the event loop; look-ups that miss read one row."""
 
     def __init__(
-        self, reader: Reader, limits: Limits, *, root_digest: bytes | None, default_workspace: int
+        self,
+        reader: Reader,
+        limits: Limits,
+        clock: Clock,
+        *,
+        root_digest: bytes | None,
+        default_workspace: int,
     ) -> None:
         self._reader = reader
+        self._wall_micros = clock.wall_micros
         self._root_digest = root_digest
         everything = frozenset(SCOPES)
         writer = ROOT_WRITER if root_digest else NO_AUTH_WRITER
@@ -84,7 +91,7 @@ class Access:
         known = self._proved.get(presented)
         if known is None:
             known = self._prove(authorization, presented)
-        if known.row is not None and not _holds(known.row, time.time_ns() // 1_000):
+        if known.row is not None and not _holds(known.row, self._wall_micros()):
             raise Problem("unauthenticated", "the key is unknown, revoked or not valid now")
         return known.caller
 

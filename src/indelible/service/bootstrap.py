@@ -59,9 +59,9 @@ def identify(store: Store, signers: Signers, wanted: str | None) -> Identity:
 
 async def default_workspace(core: Core, maker: LogMaker) -> int:
     """The number of the workspace `default`, which is made at first start."""
-    for row in core.reader.workspaces():
-        if row.name == DEFAULT_WORKSPACE:
-            return row.key
+    row = core.reader.workspace_by_name(DEFAULT_WORKSPACE)
+    if row is not None:
+        return row.key
 
     def apply(transaction: Transaction, now: int) -> tuple[int, Sequence[AuditEvent]]:
         workspace_id = uuid.UUID(bytes=core.randomness(16), version=4)

@@ -89,7 +89,8 @@ class Keys:
     async def list(self, caller: Caller) -> list[KeyInfo]:
         """The keys of the caller's workspace, revoked ones included, without secrets."""
         self._access.need(caller, "admin")
-        return [self._info(row) for row in self._core.reader.keys(caller.workspace)]
+        name = self._name(caller.workspace)
+        return [key_info(row, name) for row in self._core.reader.keys(caller.workspace)]
 
     async def revoke(self, caller: Caller, key_id: str) -> KeyInfo:
         """Revoke a key: it fails from the next request on. Revoking it again changes nothing.
@@ -121,11 +122,11 @@ class Keys:
     def _workspace(self, caller: Caller, name: str | None) -> int:
         if name is None:
             return caller.workspace
-        for row in self._core.reader.workspaces():
-            named = name == row.name or parse_uuid(name) == uuid.UUID(bytes=row.workspace_id)
-            if named and (caller.is_root or row.key == caller.workspace):
-                return row.key
-        raise Problem("not_found", "there is no such workspace, or the key may not see it")
+        reader, parsed = self._core.reader, parse_uuid(name)
+        row = reader.workspace_by_name(name) if parsed is None else reader.workspace_by_id(parsed.bytes)
+        if row is None or not (caller.is_root or row.key == caller.workspace):
+            raise Problem("not_found", "there is no such workspace, or the key may not see it")
+        return row.key
 
     def _check_grant(self, caller: Caller, granted: Sequence[str], views: Sequence[str] | None) -> None:
         beyond = [scope for scope in granted if scope not in caller.scopes]
@@ -157,7 +158,13 @@ class Keys:
         return tuple(str(self._access.log(seen, log, scope).log_id) for log in logs)
 
     def _info(self, row: KeyRow) -> KeyInfo:
-        return key_info(row, {w.key: w.name for w in self._core.reader.workspaces()}[row.workspace])
+        return key_info(row, self._name(row.workspace))
+
+    def _name(self, workspace: int) -> str:
+        row = self._core.reader.workspace_by_key(workspace)
+        if row is None:
+            raise LookupError(f"no workspace {workspace}")
+        return row.name
 
 
 def key_info(row: KeyRow, workspace: str) -> KeyInfo:

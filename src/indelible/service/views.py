@@ -34,9 +34,7 @@ class Views(Deployments):
         """
         info = self._access.log(caller, log, "query")
         self._access.rates.query(caller.key_id)
-        versions = self.versions(caller, info, name)
-        row = self._choose(versions, params)
-        asked = window.parse(params, world=World(row.world), limits=self._core.limits)
+        row, asked = self._understand(caller, info, name, params)
         head = self._core.heads.get(info.key).size
         if asked.min_sequence > head:
             raise Problem("beyond_head", f"the log has {head} events", head=head)
@@ -45,6 +43,8 @@ class Views(Deployments):
             raise Problem("too_large", "the question is over the limit", limit=limit, unit="bytes")
         if caller.preset == "auditor":
             await self._auditing.queried(caller, info, name, params)
+            # Meanwhile a new version may have taken the place of the one that was found.
+            row, asked = self._understand(caller, info, name, params)
         question = Question(asked.params, self._body(row, body), self._facts(info, asked, accept))
         at_least = asked.min_sequence if asked.stale else max(head, asked.min_sequence)
         view_id = view_id_of(row)
@@ -53,6 +53,13 @@ class Views(Deployments):
         )
         label = f"{row.name}@{row.version} sha256:{row.component_sha256}"
         return QueryAnswer(answer.content_type, answer.body, applied, label)
+
+    def _understand(
+        self, caller: Caller, info: LogInfo, name: str, params: Sequence[tuple[str, str]]
+    ) -> tuple[ViewRow, window.Asked]:
+        """The version that is to answer now, and the question as its world reads it."""
+        row = self._choose(self.versions(caller, info, name), params)
+        return row, window.parse(params, world=World(row.world), limits=self._core.limits)
 
     def _choose(self, versions: Sequence[ViewRow], params: Sequence[tuple[str, str]]) -> ViewRow:
         wanted = [value for name, value in params if name == "version"]

@@ -84,8 +84,10 @@ class Workspaces:
             return row, [*events, key_created(audit_log, caller.writer, row)]
 
         row: KeyRow = await self._core.committer.change(Change(apply))
-        info = self._info(next(w for w in self._core.reader.workspaces() if w.key == row.workspace))
-        return info, key_info(row, name), secret.text
+        made = self._core.reader.workspace_by_key(row.workspace)
+        if made is None:
+            raise LookupError(f"no workspace {row.workspace}")
+        return self._info(made), key_info(row, name), secret.text
 
     async def list(self, caller: Caller) -> list[WorkspaceInfo]:
         """All workspaces, oldest first."""

@@ -129,6 +129,15 @@ class Reader(Protocol):
     def workspaces(self) -> list[WorkspaceRow]:
         """All workspaces, oldest first."""
 
+    def workspace_by_key(self, key: int) -> WorkspaceRow | None:
+        """The workspace with this number inside the store."""
+
+    def workspace_by_id(self, workspace_id: bytes) -> WorkspaceRow | None:
+        """The workspace with this UUID."""
+
+    def workspace_by_name(self, name: str) -> WorkspaceRow | None:
+        """The workspace of this name."""
+
     def log_by_id(self, log_id: bytes) -> LogInfo | None:
         """The log with this UUID, of whatever workspace."""
 
@@ -146,6 +155,9 @@ class Reader(Protocol):
 
     def heads(self, logs: Sequence[int]) -> Mapping[int, HeadRow]:
         """The heads of several logs."""
+
+    def newest_time(self) -> int:
+        """The time (µs) of the newest event of all logs, 0 where there is none."""
 
     def chunks(self, log: int, sequence: int, limit: int, *, reverse: bool = False) -> list[ChunkRow]:
         """At most `limit` chunks: the one that holds `sequence`, and those after it (before, in reverse)."""

@@ -6,6 +6,9 @@ from queue import SimpleQueue
 
 import apsw
 
+from indelible.store.base import StoreFull
+from indelible.store.sqlite_read import translate
+
 
 class Checkpointer:
     """Passive checkpoints on a thread and a connection of their own, one pass at a time.
@@ -20,7 +23,7 @@ class Checkpointer:
         self._passes: SimpleQueue[str] = SimpleQueue()
         self._idle = threading.Event()
         self._idle.set()
-        self.failure: apsw.Error | None = None
+        self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="checkpointer", daemon=True)
         self._thread.start()
 
@@ -49,10 +52,12 @@ class Checkpointer:
             try:
                 connection = connection or _open(self._path)
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            except (apsw.FullError, apsw.BusyError):
-                pass  # the log stays as it is, and is tried again
+            except apsw.BusyError:
+                pass  # the writer was at it; what is left comes with the next pass
             except apsw.Error as error:
-                self.failure = error
+                told = translate(error, 0 if connection is None else connection.system_errno)
+                if not isinstance(told, StoreFull):  # then the log stays as it is, and is tried again
+                    self.failure = told
             self._idle.set()
         if connection is not None:
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)

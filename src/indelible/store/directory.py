@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from indelible.store.base import StoreRefused
@@ -24,7 +25,7 @@ class DataDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make(path, 0o700)
         except OSError as error:
             raise StoreRefused(f"{path} cannot be used as a data directory: {error.strerror}") from error
 
@@ -67,6 +68,21 @@ class DataDirectory:
                 f"{path} does not hold {MASTER_SECRET_BYTES} bytes; put it back from its backup"
             )
         return secret
+
+
+def _make(path: Path, mode: int) -> None:
+    """Make a folder, and those above it that are missing, each with a durable entry in the one above.
+
+    Without that, what is fsynced inside can be lost with the folder. One that is there need not have it yet:
+    the process that made it may have died. But whose parent cannot be read was made by somebody else.
+    """
+    if path.is_dir():
+        with suppress(PermissionError):
+            sync(path.parent)
+        return
+    _make(path.parent, 0o777)
+    path.mkdir(mode=mode, exist_ok=True)
+    sync(path.parent)
 
 
 def write_secret(path: Path, secret: bytes) -> None:

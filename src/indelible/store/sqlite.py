@@ -11,7 +11,8 @@ from pathlib import Path
 
 import apsw
 
-from indelible.store.base import StoreBroken, StoreRefused
+from indelible import telemetry
+from indelible.store.base import StoreBroken, StoreFull, StoreRefused
 from indelible.store.checkpointer import Checkpointer
 from indelible.store.durable import sync
 from indelible.store.sqlite_read import SqliteReader, fetch, translate
@@ -74,18 +75,25 @@ class SqliteStore:
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield SqliteTransaction(self._writer)
-                self._writer.execute("COMMIT")
+                self._commit()
             except BaseException as error:
-                self._roll_back()
-                raise self._translate(error) from error
+                told = translate(error, self._writer.system_errno)
+                if not self._roll_back():
+                    told = StoreBroken(f"a transaction could not be undone after: {told}")
+                raise self._remember(told) from error
 
-    def _roll_back(self) -> None:
+    def _commit(self) -> None:
+        started = time.perf_counter()
+        self._writer.execute("COMMIT")
+        telemetry.fsync_seconds.observe(time.perf_counter() - started)
+
+    def _roll_back(self) -> bool:
         if self._writer.in_transaction:
             with suppress(apsw.Error):  # the first error is the one to tell of
                 self._writer.execute("ROLLBACK")
+        return not self._writer.in_transaction
 
-    def _translate(self, error: BaseException) -> BaseException:
-        told = translate(error)
+    def _remember(self, told: BaseException) -> BaseException:
         if isinstance(told, StoreBroken):
             self._broken = str(told)
         return told
@@ -107,7 +115,7 @@ class SqliteStore:
         First a long pass beside the writer, then a short one by the writer, for what came meanwhile.
         """
         if self._checkpointer.failure is not None:
-            raise self._translate(self._checkpointer.failure)
+            raise self._remember(self._checkpointer.failure)
         if self._wal_pages < WAL_PAGES_BEFORE_CHECKPOINT or self._broken:
             return
         if self._checkpointer.running:
@@ -124,10 +132,11 @@ class SqliteStore:
         with self._writing:
             try:
                 self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            except apsw.FullError:
-                return  # the log of pages stays, and the next commit will say that the disk is full
             except apsw.Error as error:
-                raise self._translate(error) from error
+                told = translate(error, self._writer.system_errno)
+                if isinstance(told, StoreFull):
+                    return  # the log of pages stays, and the next commit will say that the disk is full
+                raise self._remember(told) from error
             self._wal_pages = 0
 
     def close(self) -> None:

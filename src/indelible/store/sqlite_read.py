@@ -1,5 +1,6 @@
 """Reading from the embedded engine: short statements on a pool of read-only connections."""
 
+import errno
 import json
 import queue
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,9 @@ from indelible.store.base import (
 SEQUENCE_BITS = 40
 TILE_HASHES = 256
 HASH_BYTES = 32
+_NO_ROOM = frozenset({errno.EDQUOT, errno.EFBIG})
 
+_WORKSPACE = "SELECT key, workspace_id, name, created FROM workspace "
 _LOG = "SELECT key, log_id, workspace, name, origin, created, erasable FROM log "
 _HEAD = "SELECT size, time, time_floor, root, frontier FROM head WHERE log = ?"
 _KEY = (
@@ -54,15 +57,25 @@ def fetch(connection: apsw.Connection, sql: str, values: Sequence[Any] = ()) -> 
     return cast("list[tuple[Any, ...]]", connection.execute(sql, values).fetchall())
 
 
-def translate(error: BaseException) -> BaseException:
-    """SQLite's errors in the words of the contract; any other as it is."""
-    if isinstance(error, apsw.FullError):
+def translate(error: BaseException, system_errno: int = 0) -> BaseException:
+    """SQLite's errors in the words of the contract; any other as it is.
+
+    `system_errno` is the connection's, which tells a write that a quota or a limit on a file's size refused
+    from a disk that fails. SQLite calls only ENOSPC full, but undoes a transaction in the same way after any
+    write that failed: no frame of the log of pages counts unless it and all before it were written whole.
+    """
+    if isinstance(error, apsw.FullError) or (_is_failed_write(error) and system_errno in _NO_ROOM):
         return StoreFull("no space is left for the database")
     if isinstance(error, apsw.IOError | apsw.CorruptError | apsw.NotADBError):
         return StoreBroken(f"stable storage failed: {type(error).__name__} {error}")
     if isinstance(error, apsw.Error):
         return StoreError(f"{type(error).__name__} {error}")
     return error
+
+
+def _is_failed_write(error: BaseException) -> bool:
+    code: int = getattr(error, "extendedresult", apsw.SQLITE_OK)
+    return isinstance(error, apsw.IOError) and code == apsw.SQLITE_IOERR_WRITE
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
@@ -120,8 +133,22 @@ class SqliteReader:
 
     def workspaces(self) -> list[WorkspaceRow]:
         """See `Reader`."""
-        rows = self._rows("SELECT key, workspace_id, name, created FROM workspace ORDER BY key")
-        return [WorkspaceRow(*row) for row in rows]
+        return [WorkspaceRow(*row) for row in self._rows(_WORKSPACE + "ORDER BY key")]
+
+    def workspace_by_key(self, key: int) -> WorkspaceRow | None:
+        """See `Reader`."""
+        row = self._row(_WORKSPACE + "WHERE key = ?", key)
+        return WorkspaceRow(*row) if row else None
+
+    def workspace_by_id(self, workspace_id: bytes) -> WorkspaceRow | None:
+        """See `Reader`."""
+        row = self._row(_WORKSPACE + "WHERE workspace_id = ?", workspace_id)
+        return WorkspaceRow(*row) if row else None
+
+    def workspace_by_name(self, name: str) -> WorkspaceRow | None:
+        """See `Reader`."""
+        row = self._row(_WORKSPACE + "WHERE name = ?", name)
+        return WorkspaceRow(*row) if row else None
 
     def log_by_id(self, log_id: bytes) -> LogInfo | None:
         """See `Reader`."""
@@ -160,6 +187,11 @@ class SqliteReader:
                 for row in connection.execute(_HEAD, (log,)):
                     found[log] = HeadRow(*row)
         return found
+
+    def newest_time(self) -> int:
+        """See `Reader`."""
+        row = self._row("SELECT max(time) FROM head")
+        return (row and row[0]) or 0
 
     def chunks(self, log: int, sequence: int, limit: int, *, reverse: bool = False) -> list[ChunkRow]:
         """See `Reader`."""

@@ -47,10 +47,11 @@ class SqliteTransaction:
         try:
             yield
         except BaseException as error:
+            told = translate(error, self._connection.system_errno)
             if self._connection.in_transaction:
                 self._run("ROLLBACK TO part")
                 self._run("RELEASE part")
-            raise translate(error) from error
+            raise told from error
         self._run("RELEASE part")
 
     def lock_heads(self, logs: Sequence[int]) -> Mapping[int, HeadRow]:

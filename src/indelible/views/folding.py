@@ -11,7 +11,6 @@ from collections.abc import Callable
 import structlog
 
 from indelible import telemetry
-from indelible.fold.bisect import reason_of
 from indelible.fold.errors import (
     Aborted,
     AnswerTooLarge,
@@ -19,6 +18,7 @@ from indelible.fold.errors import (
     GuestTrap,
     QueryRefused,
     SnapshotUnsupported,
+    reason_of,
 )
 from indelible.fold.types import Answer, Compiled, Question
 from indelible.model.limits import Limits
@@ -201,6 +201,8 @@ class Folding:
         if not self._ahead:
             return None
         columns = self._ahead.popleft()
+        if columns.first_sequence != self.applied + 1:  # a state that is folded wrongly looks like any other
+            raise RuntimeError(f"event {columns.first_sequence} was about to be folded after {self.applied}")
         if self._suspect is not None:
             # A batch that failed is examined alone, from exactly where it began.
             before = self._suspect.first_sequence - columns.first_sequence
@@ -244,6 +246,7 @@ class Folding:
         The event that fails so twice in a row is where the view failed. When none fails, the batch is folded:
         a state does not depend on where batches end.
         """
+        self._ahead.clear()  # the fresh instance read it ahead again, and must not fold it twice
         self.keep()
         if self._instance is None:
             return

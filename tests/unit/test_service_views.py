@@ -1,0 +1,79 @@
+"""Asking views through the use cases: which version answers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.harness.services import Bench, bench
+
+from indelible.model.errors import Problem
+from indelible.service.types import Builtin, Caller, ComponentBytes
+from indelible.views import catalogue
+
+REPORT = "compliance-report"
+# A custom section of three bytes, which changes nothing but the digest.
+ANOTHER = ComponentBytes(catalogue.builtin(REPORT) + b"\x00\x03\x02v2")
+
+
+@asynccontextmanager
+async def views_bench(path: Path) -> AsyncIterator[Bench]:
+    """The use cases with views that follow, as in a server."""
+    async with bench(path) as b:
+        b.server._residence.start()
+        try:
+            yield b
+        finally:
+            await b.server._residence.stop(1)
+            b.server._host.close()
+
+
+async def replace_version(b: Bench) -> None:
+    """Deploy version 2, and wait until version 1 is gone from memory and store."""
+    await b.services.views.deploy(b.root, "trail", REPORT, ANOTHER)
+    async with asyncio.timeout(60):
+        while b.services.views._swaps:
+            await asyncio.gather(*b.services.views._swaps)
+    assert (await b.services.views.get(b.root, "trail", REPORT)).version == 2
+
+
+async def asked(b: Bench, caller: Caller, **params: str) -> str:
+    """Which version answered."""
+    answer = await b.services.views.query(caller, "trail", REPORT, params=list(params.items()))
+    return answer.view.split()[0]
+
+
+@pytest.mark.parametrize("wanted", [None, "1"])
+def test_an_auditor_is_answered_by_the_version_that_is_active_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str | None
+) -> None:
+    """`_audit` is written before the view is asked; a swap in between must not be a view that is not found.
+
+    Who asked for version 1 by its number is told that it is gone.
+    """
+
+    async def work() -> None:
+        async with views_bench(tmp_path) as b:
+            info = (await b.services.logs.create(b.root, "trail")).info
+            await b.services.appends.append(b.root, "trail", b'{"type": "a"}')
+            await b.services.views.deploy(b.root, "trail", REPORT, Builtin(REPORT, "{}"))
+            auditor = await b.key(b.root, label="auditor", preset="auditor", logs=[str(info.log_id)])
+            assert await asked(b, auditor) == f"{REPORT}@1"
+            written = b.services.auditing.queried
+
+            async def then_swap(*args: Any) -> None:
+                await written(*args)
+                await replace_version(b)
+
+            monkeypatch.setattr(b.services.auditing, "queried", then_swap)
+            if wanted is None:
+                assert await asked(b, auditor) == f"{REPORT}@2"
+            else:
+                with pytest.raises(Problem, match="no such version"):
+                    await asked(b, auditor, version=wanted)
+            monkeypatch.undo()
+            assert await asked(b, auditor) == f"{REPORT}@2"
+
+    asyncio.run(work())
