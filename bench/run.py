@@ -128,9 +128,15 @@ def views(report: Report, work: Path, events: int) -> None:
                 f"{log}/views/compliance-report/query", params={"actor": "probe_1"}
             ).raise_for_status()
         report.add("first answer of the long view after that start", f"{time.perf_counter() - started:.2f} s")
-        report.add(
-            f"server's own memory at {events:,} events", mib(server.own_memory_bytes()), "does not grow"
-        )
+        held = scenarios.view_memory_bytes(server, log, "compliance-report")
+        whole = server.own_memory_bytes()
+        report.add("memory with the long view in it", f"{mib(whole)}, of which the view has {mib(held)}")
+    scenarios.forget_recent_views(data)
+    with ours(data) as server:
+        own = scenarios.settled_memory_bytes(server)
+        if scenarios.view_memory_bytes(server, log, "compliance-report"):
+            raise RuntimeError("the long view came into memory although nobody asked it")
+        report.add(f"server's own memory at {events:,} events, no view in it", mib(own), "does not grow")
 
 
 def mib(size: float) -> str:

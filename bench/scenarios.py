@@ -11,6 +11,7 @@ import httpx
 
 from bench.load import Load, Result, result, run, running
 from bench.processes import Ours
+from indelible.views.residence import RECENT_KEY
 
 EVENT = (
     b'{"type":"record.updated","actor":"user_8f3a","resource":"invoice_2291",'
@@ -145,6 +146,26 @@ def other_tenant(server: Ours, seconds: float) -> Beside:
 def disk_bytes(data: Path) -> int:
     """Size of the database with its log of pages."""
     return sum(path.stat().st_size for path in data.glob("indelible.db*"))
+
+
+def forget_recent_views(data: Path) -> None:
+    """Make the next start bring no view into memory before it is asked."""
+    (data / "objects" / RECENT_KEY).unlink()
+
+
+def view_memory_bytes(server: Ours, log: str, name: str) -> int:
+    """The linear memory of a view by its own account, 0 when it is not in memory."""
+    with server.client() as client:
+        return int(client.get(f"{log}/views/{name}").raise_for_status().json()["memory_bytes"])
+
+
+def settled_memory_bytes(server: Ours, seconds: float = 5.0) -> int:
+    """The most memory that the process has had while it did what a start leaves for later."""
+    most, end = 0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        most = max(most, server.own_memory_bytes())
+        time.sleep(0.1)
+    return most
 
 
 def quantile(values: Iterable[float], at: float) -> float:

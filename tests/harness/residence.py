@@ -25,6 +25,7 @@ from indelible.fold.errors import (
 from indelible.fold.types import Answer, Batch, Compiled, Question, World
 from indelible.model.errors import Problem
 from indelible.model.limits import DEFAULT_LIMITS, Limits
+from indelible.model.packed import Packed
 from indelible.store.objects import LocalObjects
 from indelible.views.ports import Columns
 from indelible.views.residence import Residence
@@ -53,7 +54,8 @@ class Log:
         run = self.events[after_sequence : after_sequence + max_events]
         first = after_sequence + 1
         places = [(first + offset) % 2 for offset in range(len(run))]
-        return Columns(first, [first + at for at in range(len(run))], run, [b"\0" * 16, b"\1" * 16], places)
+        times = [first + at for at in range(len(run))]
+        return Columns(first, times, Packed.of(run), [b"\0" * 16, b"\1" * 16], places)
 
     def root_at(self, _log: int, size: int) -> bytes:
         """Not a Merkle root, but it binds as one."""

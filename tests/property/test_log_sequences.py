@@ -195,11 +195,13 @@ def check_pages(
 
 
 def check_columns(world: World, log: int, events: list[tuple[int, bytes, bytes]], limit: int) -> None:
-    """The columns that views fold hold the same events."""
+    """The columns that views fold hold the same events, and end where it is enough and a chunk ends."""
     for first in range(1, len(events) + 1):
         columns = world.events.columns(log, Span(first, len(events)), limit, 1 << 20)
         count = len(columns.payloads)
-        assert 1 <= count <= limit
+        enough = world.events.chunk(log, min(first + limit - 1, len(events)))
+        assert enough is not None
+        assert count == enough.last - first + 1
         assert columns.first_sequence == first
         part = events[first - 1 : first - 1 + count]
         assert list(columns.times) == [time for time, _, _ in part]

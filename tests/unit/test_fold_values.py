@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from indelible.fold import capi, values
 from indelible.fold.types import Batch
 from indelible.fold.values import BatchColumns, Value, Values
+from indelible.model.packed import Packed
 
 LIMIT = 1 << 30
 U64 = st.integers(0, 2**64 - 1)
 PAYLOADS = st.lists(st.one_of(st.binary(max_size=40), st.text(max_size=20).map(str.encode)), max_size=12)
+PIECES = st.sampled_from([b"", b"a", b"bc", b"\xc3", b"\xa9", b"\xc3\xa9"])
 TEXTS = st.lists(st.tuples(st.text(max_size=9), st.text(max_size=9)), max_size=6)
 
 
@@ -65,6 +67,15 @@ def test_columns_hold_what_the_batch_held(rounds: Sequence[tuple[list[bytes], st
             writers = writers[:1]
         times = data.draw(st.lists(U64, min_size=count, max_size=count))
         check(columns, Batch(data.draw(U64), times, payloads, writers, writer_of))
+
+
+@given(st.lists(st.lists(PIECES, max_size=5), min_size=1, max_size=3))
+def test_payloads_laid_end_to_end_are_still_told_apart(rounds: list[list[bytes]]) -> None:
+    """Each is handed over as it would be alone, also where one ends within a character of the whole."""
+    columns = BatchColumns()
+    for payloads in rounds:
+        packed = Packed.of([b"before", *payloads, b"after"])[1 : len(payloads) + 1]
+        check(columns, Batch(1, [0] * len(payloads), packed, ["w"]))
 
 
 @given(TEXTS)

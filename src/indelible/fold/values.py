@@ -11,11 +11,12 @@ import itertools
 import operator
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from indelible.fold import capi
 from indelible.fold.types import Batch, Pairs
+from indelible.model.packed import Packed
 
 Value = tuple[int, int, int, int]
 
@@ -79,13 +80,14 @@ class Values:
 
 
 class Payloads(NamedTuple):
-    """Payloads as component strings: one run of bytes, where each begins and its size, and its form.
+    """Payloads as component strings: one run of bytes, the size of each, and its form.
 
-    `forms` is empty when all are text.
+    `parted` when there is a line feed before each but the first. `forms` is empty when all are text.
     """
 
     joined: bytes
     sizes: "array[int]"
+    parted: bool
     forms: Sequence[bytes]
 
 
@@ -102,9 +104,11 @@ def _is_utf8(data: bytes) -> bool:
 def prepare(payloads: Sequence[bytes]) -> Payloads:
     """Decide how each payload is handed over: as text when it is UTF-8, else as base64 of it.
 
-    Payloads are joined with a line feed, so that the whole is UTF-8 exactly when every one is: no sequence
-    can run over a line feed.
+    ASCII is handed over as it lies. Other payloads are joined with a line feed, so that the whole is UTF-8
+    exactly when every one is: no sequence can run over a line feed.
     """
+    if isinstance(payloads, Packed) and (packed := payloads.joined).isascii():
+        return Payloads(packed, payloads.sizes, parted=False, forms=())
     joined = b"\n".join(payloads)
     forms: list[bytes] = []
     if not _is_utf8(joined):
@@ -114,7 +118,7 @@ def prepare(payloads: Sequence[bytes]) -> Payloads:
             for payload, form in zip(payloads, forms, strict=True)
         ]
         joined = b"\n".join(payloads)
-    return Payloads(joined, array("Q", map(len, payloads)), forms)
+    return Payloads(joined, array("Q", map(len, payloads)), parted=True, forms=forms)
 
 
 class _Column:
@@ -192,11 +196,12 @@ class BatchColumns:
 
     def _fill_strings(self, payloads: Payloads, count: int) -> None:
         first = capi.bytes_address(payloads.joined)
-        ends = itertools.accumulate(payloads.sizes, initial=first)
-        starts = map(operator.add, ends, range(count))  # one line feed before each but the first
+        starts: Iterable[int] = itertools.accumulate(payloads.sizes, initial=first)
+        if payloads.parted:
+            starts = map(operator.add, starts, range(count))
         self._payloads.fit(count)
         self._payloads.set(1, payloads.sizes)
-        self._payloads.set(2, array("Q", starts))
+        self._payloads.set(2, array("Q", itertools.islice(starts, count)))
 
     def _fill_forms(self, forms: Sequence[bytes]) -> Value:
         address = {TEXT: capi.bytes_address(TEXT), BASE64: capi.bytes_address(BASE64)}

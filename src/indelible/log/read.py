@@ -1,9 +1,11 @@
 """Reading events back: by sequence, by time, in either direction, in pages of bounded size. Blocking."""
 
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from indelible.log.chunk import Chunk, decode_chunk
+from indelible.model.packed import Packed
 from indelible.model.types import Event
 from indelible.store.base import Reader
 
@@ -23,7 +25,7 @@ class Columns(NamedTuple):
 
     first_sequence: int
     times: Sequence[int]
-    payloads: Sequence[bytes]
+    payloads: Packed
     writers: Sequence[bytes]
     writer_of: Sequence[int]  # empty when there is one writer
 
@@ -92,29 +94,31 @@ class EventReader:
             events.append(event)
         return events, False
 
-    def columns(self, log: int, span: Span, max_events: int, max_bytes: int) -> Columns:
-        """The first events of `span` by columns: at most `max_events`, at least one where there is one."""
-        times: list[int] = []
-        payloads: list[bytes] = []
+    def columns(self, log: int, span: Span, enough_events: int, enough_bytes: int) -> Columns:
+        """The first events of `span` by columns, whole chunks until it is enough.
+
+        A chunk that is begun is given to its end, so that whoever reads on has no chunk read twice.
+        """
+        times, sizes, payloads = array("Q"), array("Q"), []
         writers: dict[bytes, int] = {}
         writer_of: list[int] = []
-        size = 0
         for chunk in self.chunks(log, span):
             skip = max(0, span.first - chunk.first)
             keep = min(chunk.last, span.last) - chunk.first + 1
-            part = chunk.payloads()[skip:keep][: max_events - len(payloads)]
-            size += len(chunk.payload)
-            payloads += part
-            times += [chunk.time] * len(part)
+            part = Packed(chunk.payload, array("Q", chunk.lengths))[skip:keep]
+            payloads.append(part.joined)
+            sizes += part.sizes
+            times += array("Q", (chunk.time,)) * len(part)
             places = [writers.setdefault(writer, len(writers)) for writer in chunk.writers]
             if chunk.writer_of:
-                writer_of += [places[place] for place in chunk.writer_of[skip : skip + len(part)]]
+                writer_of += [places[place] for place in chunk.writer_of[skip:keep]]
             else:
                 writer_of += [places[0]] * len(part)
-            if len(payloads) >= max_events or size >= max_bytes:
+            if len(sizes) >= enough_events or sum(map(len, payloads)) >= enough_bytes:
                 break
         single = len(writers) <= 1
-        return Columns(span.first, times, payloads, list(writers), [] if single else writer_of)
+        packed = Packed(b"".join(payloads), sizes)
+        return Columns(span.first, times, packed, list(writers), [] if single else writer_of)
 
     def first_at_or_after(self, log: int, size: int, micros: int) -> int:
         """The first sequence whose time is `micros` or later; `size + 1` when there is none.

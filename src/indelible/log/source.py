@@ -18,10 +18,10 @@ class Source:
         head = self._heads.get(log)
         return head.size, head.root
 
-    def read(self, log: int, after_sequence: int, max_events: int, max_bytes: int) -> Columns:
-        """The events after `after_sequence`: at most `max_events`, at least one where there is one."""
+    def read(self, log: int, after_sequence: int, enough_events: int, enough_bytes: int) -> Columns:
+        """The events after `after_sequence`, whole chunks until it is enough."""
         span = Span(after_sequence + 1, self._heads.get(log).size)
-        return self._events.columns(log, span, max_events, max_bytes)
+        return self._events.columns(log, span, enough_events, enough_bytes)
 
     def root_at(self, log: int, size: int) -> bytes:
         """The root of the log at `size`, recomputed from stored hashes."""

@@ -43,18 +43,18 @@ def cut(columns: Columns, start: int, stop: int) -> Columns:
 def pieces(columns: Columns, max_events: int, max_bytes: int) -> Iterator[Columns]:
     """Cut into runs of at most `max_events` and `max_bytes` of payload; one event always fits."""
     start, total = 0, count(columns)
-    small = sum(map(len, columns.payloads)) <= max_bytes
+    small = sum(columns.payloads.sizes) <= max_bytes
     while start < total:
         stop = min(start + max_events, total)
         if not small:
-            stop = start + max(1, _fitting(columns.payloads[start:stop], max_bytes))
+            stop = start + max(1, _fitting(columns.payloads.sizes[start:stop], max_bytes))
         yield cut(columns, start, stop)
         start = stop
 
 
-def _fitting(payloads: Sequence[bytes], max_bytes: int) -> int:
+def _fitting(sizes: Sequence[int], max_bytes: int) -> int:
     """How many of the first payloads fit together."""
-    return sum(size <= max_bytes for size in accumulate(map(len, payloads)))
+    return sum(size <= max_bytes for size in accumulate(sizes))
 
 
 def to_batch(columns: Columns) -> Batch:

@@ -19,10 +19,11 @@ class EventSource(Protocol):
     def committed(self, log: int) -> tuple[int, bytes]:
         """Size and root of the newest head that this node knows to be committed; it never goes back."""
 
-    def read(self, log: int, after_sequence: int, max_events: int, max_bytes: int) -> Columns:
+    def read(self, log: int, after_sequence: int, enough_events: int, enough_bytes: int) -> Columns:
         """The events that follow `after_sequence`, as far as they are committed; none where there are none.
 
-        At most `max_events`, and not many more bytes of payload than `max_bytes`.
+        No more is read once there are `enough_events`, or as many bytes of payload as `enough_bytes`; what
+        was stored together is given whole all the same.
         """
 
     def root_at(self, log: int, size: int) -> bytes:

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::pieces::{elements, entries, members, object, pair};
-use crate::scan::{unit, Piece};
+use crate::pieces::{elements, entries, members, object};
+use crate::scan::{unit, Piece, Scanner};
 use crate::shape::{kept, Why};
 use crate::texts::TEXT_BYTES;
 
@@ -57,9 +57,12 @@ pub fn read_changes(piece: Piece) -> Result<Vec<Change>, Why> {
 fn from_object(piece: Piece) -> Result<Vec<Change>, Why> {
     let mut changes = Vec::new();
     let mut failed = None;
-    entries(piece, |field, piece| match from_entry(field, piece) {
-        Ok(change) => changes.push(change),
-        Err(why) => failed = failed.or(Some(why)),
+    entries(piece, |field, scanner| {
+        match from_entry(field, scanner) {
+            Ok(change) => changes.push(change),
+            Err(why) => failed = failed.or(Some(why)),
+        }
+        Ok(())
     })?;
     if changes.len() > 1 {
         keep_last_of_each(&mut changes);
@@ -67,11 +70,13 @@ fn from_object(piece: Piece) -> Result<Vec<Change>, Why> {
     failed.map_or(Ok(changes), Err)
 }
 
-fn from_entry<'a>(field: Cow<'a, str>, piece: Piece<'a>) -> Result<Change<'a>, Why> {
+/// Reads the value of a member, whatever comes of it.
+fn from_entry<'a>(field: Cow<'a, str>, scanner: &mut Scanner<'a>) -> Result<Change<'a>, Why> {
+    let values = before_after(scanner);
     if field.len() > TEXT_BYTES {
         return Err(Why::TooLong);
     }
-    let (before, after) = before_after(piece)?;
+    let (before, after) = values?;
     Ok(Change { field: Some(field), before: before.map(value), after: after.map(value) })
 }
 
@@ -102,11 +107,13 @@ fn from_element(piece: Piece) -> Result<Option<Change>, Why> {
 
 type Values<'a> = (Option<Piece<'a>>, Option<Piece<'a>>);
 
-/// The values before and after where a piece tells both, or names what it tells; else all of it is after.
-fn before_after(piece: Piece) -> Result<Values, Why> {
-    if let Some((before, after)) = pair(piece) {
+/// The values before and after where a value tells both, or names what it tells; else all of it is after. The
+/// commonest are read first as what they are: an array of two, so that its elements are not read twice.
+fn before_after<'a>(scanner: &mut Scanner<'a>) -> Result<Values<'a>, Why> {
+    if let Some((before, after)) = scanner.pair() {
         return Ok((Some(before), Some(after)));
     }
+    let piece = scanner.value()?;
     let members = object::<{ PairMember::COUNT }>(piece, PairMember::of)?.filter(|members| !members.others);
     let stated = members.map(|members| {
         (members.stated(PairMember::Before as usize), members.stated(PairMember::After as usize))
@@ -172,4 +179,41 @@ fn without_lone_surrogates(piece: Piece) -> String {
         rest = &rest[escape.len()..];
     }
     out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(piece: Piece) -> Vec<(String, Option<String>, Option<String>)> {
+        let own = |text: &Option<Cow<str>>| text.as_ref().map(|text| text.to_string());
+        let changes = read_changes(piece).unwrap_or_default();
+        changes
+            .iter()
+            .map(|change| (own(&change.field).unwrap_or_default(), own(&change.before), own(&change.after)))
+            .collect()
+    }
+
+    fn change(before: Option<&str>, after: &str) -> Vec<(String, Option<String>, Option<String>)> {
+        vec![("f".to_owned(), before.map(str::to_owned), Some(after.to_owned()))]
+    }
+
+    #[test]
+    fn only_an_array_of_two_is_before_and_after() {
+        assert_eq!(shown(r#"{"f": [1 , [2, {"a": 3}]]}"#), change(Some("1"), r#"[2, {"a": 3}]"#));
+        for value in ["[]", "[1]", "[1, 2, 3]", r#"{"a": [1, 2]}"#, r#"{"old": 1, "b": 2}"#, "7"] {
+            assert_eq!(shown(&format!(r#"{{"f":{value}}}"#)), change(None, value), "{value}");
+        }
+        assert_eq!(shown(r#"{"f": {"old": [1, 2], "new": [3]}}"#), change(Some("[1, 2]"), "[3]"));
+    }
+
+    #[test]
+    fn what_comes_first_says_why_nothing_is_read() {
+        let long = "x".repeat(TEXT_BYTES + 1);
+        let unreadable = r#""f": {"\ud800": 1}"#;
+        let first = |piece: String| read_changes(&piece).err();
+        assert_eq!(first(format!(r#"{{"{long}": [1, 2], {unreadable}}}"#)), Some(Why::TooLong));
+        assert_eq!(first(format!(r#"{{{unreadable}, "{long}": [1, 2]}}"#)), Some(Why::NotJson));
+        assert_eq!(first(format!(r#"{{"{long}": {{"\ud800": 1}}}}"#)), Some(Why::TooLong));
+    }
 }

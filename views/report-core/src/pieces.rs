@@ -128,28 +128,33 @@ impl<'a, const N: usize> Members<'a, N> {
             scanner.end()?;
             return Ok(false);
         }
-        each_member(&mut scanner, |name, value| match of(&name) {
-            Some(member) => {
-                self.found[member] = Some(value);
-                self.seen |= 1_u64.checked_shl(member as u32).unwrap_or_default();
+        each_member(&mut scanner, |name, scanner| {
+            let value = scanner.value()?;
+            match of(&name) {
+                Some(member) => {
+                    self.found[member] = Some(value);
+                    self.seen |= 1_u64.checked_shl(member as u32).unwrap_or_default();
+                }
+                None => self.others = true,
             }
-            None => self.others = true,
+            Ok(())
         })?;
         scanner.end()?;
         Ok(true)
     }
 }
 
+/// Gives each member's name to `take`, which reads the value.
 #[inline]
 fn each_member<'a>(
     scanner: &mut Scanner<'a>,
-    mut take: impl FnMut(Cow<'a, str>, Piece<'a>),
+    mut take: impl FnMut(Cow<'a, str>, &mut Scanner<'a>) -> Result<(), Unreadable>,
 ) -> Result<(), Unreadable> {
     scanner.take(b'{');
     let mut more = !scanner.take(b'}');
     while more {
         let (name, escaped) = scanner.name()?;
-        take(unescaped(name, escaped)?, scanner.value()?);
+        take(unescaped(name, escaped)?, scanner)?;
         more = scanner.more(b'}')?;
     }
     Ok(())
@@ -168,8 +173,11 @@ pub fn object<'a, const N: usize>(
     Ok(Some(members))
 }
 
-/// All members of the object that a piece is, in order, duplicates included.
-pub fn entries<'a>(piece: Piece<'a>, take: impl FnMut(Cow<'a, str>, Piece<'a>)) -> Result<(), Unreadable> {
+/// All members of the object that a piece is, in order, duplicates included; `take` reads the value.
+pub fn entries<'a>(
+    piece: Piece<'a>,
+    take: impl FnMut(Cow<'a, str>, &mut Scanner<'a>) -> Result<(), Unreadable>,
+) -> Result<(), Unreadable> {
     each_member(&mut Scanner::new(piece), take)
 }
 
@@ -182,17 +190,6 @@ pub fn elements<'a>(piece: Piece<'a>, mut take: impl FnMut(Piece<'a>)) -> Result
         more = scanner.more(b']')?;
     }
     Ok(())
-}
-
-/// The two elements of a piece that is an array of exactly two.
-pub fn pair(piece: Piece) -> Option<(Piece, Piece)> {
-    let mut scanner = Scanner::new(piece);
-    if !scanner.take(b'[') {
-        return None;
-    }
-    let first = scanner.value().ok()?;
-    let second = scanner.take(b',').then(|| scanner.value().ok())??;
-    scanner.take(b']').then_some((first, second))
 }
 
 /// The text of a string or a number that says something: neither the empty string, nor of another type. A

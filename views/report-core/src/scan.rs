@@ -95,6 +95,25 @@ impl<'a> Scanner<'a> {
         Ok(&self.text[start..self.at])
     }
 
+    /// Reads the two elements of an array of exactly two; anything else stays to be read.
+    pub fn pair(&mut self) -> Option<(Piece<'a>, Piece<'a>)> {
+        let start = self.at;
+        let pair = self.two_elements();
+        if pair.is_none() {
+            self.at = start;
+        }
+        pair
+    }
+
+    fn two_elements(&mut self) -> Option<(Piece<'a>, Piece<'a>)> {
+        if !self.take(b'[') {
+            return None;
+        }
+        let first = self.value().ok()?;
+        let second = self.take(b',').then(|| self.value().ok())??;
+        self.take(b']').then_some((first, second))
+    }
+
     /// Reads an object or array with all that is in it.
     fn container(&mut self) -> Result<(), Unreadable> {
         let mut open = Open::default();

@@ -8,11 +8,10 @@
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
 
-use crate::index::hash_bytes;
 use crate::parties::Parties;
 use crate::question::Fnv;
 use crate::state::{Changed, Mark, Row, State, NO_TIME};
-use crate::texts::Texts;
+use crate::texts::{Sought, Texts};
 
 /// Changed whenever the bytes or their meaning change; a state from another version is folded anew.
 const HEADER: &[u8] = b"indelible/compliance-report/state/1\n";
@@ -272,7 +271,7 @@ fn read_item(state: &mut State, section: Section, reader: &mut Reader) -> Option
             let text = std::str::from_utf8(reader.bytes(count)?).ok()?;
             let expected = state.texts.len() + 1;
             let fits = text.len() <= crate::texts::TEXT_BYTES;
-            (fits && state.texts.intern(text, hash_bytes(text.as_bytes())).id == expected).then_some(())
+            (fits && state.texts.intern(text, Sought::new(text)).id == expected).then_some(())
         }
         Section::Actions => {
             let text = reader.text(state)?;

@@ -3,11 +3,10 @@
 use std::fmt;
 
 use crate::column::Column;
-use crate::index::hash_bytes;
 use crate::parties::{Actions, Parties, NOBODY};
 use crate::party::Party;
 use crate::shape::{read, Reading, Why};
-use crate::texts::{Interned, Role, TextId, Texts, NO_TEXT};
+use crate::texts::{Interned, Role, Sought, TextId, Texts, NO_TEXT};
 
 /// How many events are read before they are stored: enough to wait for memory once and not for each of them.
 const GROUP: usize = 16;
@@ -231,56 +230,56 @@ impl State {
     /// Folds the events of an accepted batch, a few at a time: all of them are read before any is stored, so
     /// that the waits for memory of one are not added to those of the next. Nothing depends on how many.
     pub fn fold<'a>(&mut self, times: &[u64], mut payloads: impl Iterator<Item = Payload<'a>>) {
-        let (mut readings, mut hashes) = (Vec::with_capacity(GROUP), Vec::new());
+        let (mut readings, mut sought) = (Vec::with_capacity(GROUP), Vec::new());
         for times in times.chunks(GROUP) {
             readings.clear();
-            hashes.clear();
+            sought.clear();
             for payload in payloads.by_ref().take(times.len()) {
                 let reading = payload.read();
                 if let Ok(reading) = &reading {
-                    reading.each_text(|text| hashes.push(hash_bytes(text.as_bytes())));
+                    reading.each_text(|text| sought.push(Sought::new(text)));
                 }
                 readings.push(reading);
             }
-            self.approach(&hashes);
-            let mut hashes = hashes.iter();
+            self.approach(&mut sought);
+            let mut sought = sought.iter();
             for (time, reading) in times.iter().zip(&readings) {
                 match reading {
-                    Ok(reading) => self.fold_reading(*time, reading, &mut hashes),
+                    Ok(reading) => self.fold_reading(*time, reading, &mut sought),
                     Err(why) => self.push(&Row::unreadable(*time, *why)),
                 }
             }
         }
     }
 
-    fn approach(&self, hashes: &[u32]) {
-        self.texts.approach(hashes, |actor, resource| {
+    fn approach(&self, sought: &mut [Sought]) {
+        self.texts.approach(sought, |actor, resource| {
             self.actors.approach(actor);
             self.resources.approach(resource);
         });
     }
 
-    /// Stores what an event says. `hashes` has that of each of its texts, in the order of `each_text`.
-    fn fold_reading(&mut self, time: u64, reading: &Reading, hashes: &mut Hashes) {
+    /// Stores what an event says. `sought` has its texts, in the order of `each_text`.
+    fn fold_reading(&mut self, time: u64, reading: &Reading, sought: &mut InOrder) {
         let event = self.len();
         let texts = &mut self.texts;
-        let action = intern(texts, reading.action.as_deref(), hashes);
+        let action = intern(texts, reading.action.as_deref(), sought);
         let row = Row {
             time,
             occurred: reading.occurred.unwrap_or(NO_TIME),
-            actor: meet(&mut self.actors, texts, reading.actor.as_ref(), event, hashes),
+            actor: meet(&mut self.actors, texts, reading.actor.as_ref(), event, sought),
             action: action.map_or(0, |action| self.actions.intern(texts, action)),
-            outcome: number(intern(texts, reading.outcome.as_deref(), hashes)),
+            outcome: number(intern(texts, reading.outcome.as_deref(), sought)),
             mark: Mark::readable(reading.read),
         };
         self.push(&row);
         for party in &reading.resources {
-            let resource = meet(&mut self.resources, &mut self.texts, Some(party), event, hashes);
+            let resource = meet(&mut self.resources, &mut self.texts, Some(party), event, sought);
             self.touch(event, resource);
         }
         for change in &reading.changes {
             let [field, before, after] =
-                change.texts().map(|text| number(intern(&mut self.texts, text, hashes)));
+                change.texts().map(|text| number(intern(&mut self.texts, text, sought)));
             self.changed.push(Changed { field, before, after });
         }
     }
@@ -320,13 +319,10 @@ fn end(starts: &Column<u32>, event: u32, all: u32) -> u32 {
     }
 }
 
-type Hashes<'a> = std::slice::Iter<'a, u32>;
+type InOrder<'a> = std::slice::Iter<'a, Sought>;
 
-fn intern(texts: &mut Texts, text: Option<&str>, hashes: &mut Hashes) -> Option<Interned> {
-    let text = text?;
-    let hash = *hashes.next()?;
-    debug_assert_eq!(hash, hash_bytes(text.as_bytes()), "texts are stored in the order of each_text");
-    Some(texts.intern(text, hash))
+fn intern(texts: &mut Texts, text: Option<&str>, sought: &mut InOrder) -> Option<Interned> {
+    Some(texts.intern(text?, *sought.next()?))
 }
 
 fn number(text: Option<Interned>) -> TextId {
@@ -338,12 +334,12 @@ fn meet(
     texts: &mut Texts,
     party: Option<&Party>,
     event: u32,
-    hashes: &mut Hashes,
+    sought: &mut InOrder,
 ) -> u32 {
     let Some([kind, id, name]) = party.map(Party::texts) else { return NOBODY };
-    let kind = number(intern(texts, kind, hashes));
-    let Some(id) = intern(texts, id, hashes) else { return NOBODY };
+    let kind = number(intern(texts, kind, sought));
+    let Some(id) = intern(texts, id, sought) else { return NOBODY };
     let met = parties.intern(texts, kind, id);
-    parties.name(met, event, number(intern(texts, name, hashes)));
+    parties.name(met, event, number(intern(texts, name, sought)));
     met
 }

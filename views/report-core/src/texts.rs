@@ -41,6 +41,23 @@ pub struct Interned {
     place: u32,
 }
 
+/// A text that is looked for: its hash, and where a text with that hash stood when `approach` went there.
+#[derive(Clone, Copy)]
+pub struct Sought {
+    hash: u32,
+    place: u32,
+}
+
+/// No place: arenas that far would not fit into the memory.
+const NOWHERE: u32 = u32::MAX;
+
+impl Sought {
+    /// A text of at most `TEXT_BYTES`, nothing being known of where it is.
+    pub fn new(text: &str) -> Self {
+        Self { hash: hash_bytes(text.as_bytes()), place: NOWHERE }
+    }
+}
+
 /// Interned texts, numbered from 1 in the order of their first appearance.
 #[derive(Default)]
 pub struct Texts {
@@ -72,11 +89,16 @@ impl Texts {
         self.find_hashed(text, hash_bytes(text.as_bytes()))
     }
 
-    /// A text, which is added where it is new; at most `TEXT_BYTES` long. `hash` is its `hash_bytes`.
-    pub fn intern(&mut self, text: &str, hash: u32) -> Interned {
-        match self.find_hashed(text, hash) {
+    /// A text, which is added where it is new; at most `TEXT_BYTES` long. `sought` was made of it.
+    pub fn intern(&mut self, text: &str, sought: Sought) -> Interned {
+        debug_assert_eq!(sought.hash, hash_bytes(text.as_bytes()));
+        let place = sought.place;
+        if place != NOWHERE && same_bytes(self.bytes(place), text.as_bytes()) {
+            return Interned { id: read_u32(self.stored(place), 0), place };
+        }
+        match self.find_hashed(text, sought.hash) {
             Some(known) => known,
-            None => self.add(text, hash),
+            None => self.add(text, sought.hash),
         }
     }
 
@@ -92,15 +114,16 @@ impl Texts {
         arena[at..at + 4].copy_from_slice(&number.to_le_bytes());
     }
 
-    /// Looks where texts with these hashes would be, and gives each place's actor and resource to `next`. It
-    /// changes nothing: these waits for memory pass side by side, and whoever interns the texts afterwards
-    /// finds all of it near.
-    pub fn approach(&self, hashes: &[u32], mut next: impl FnMut(u32, u32)) {
+    /// Looks where texts with these hashes would be, notes that, and gives each place's actor and resource to
+    /// `next`. It changes nothing of the texts: these waits for memory pass side by side, and whoever interns
+    /// the texts afterwards finds all of it near.
+    pub fn approach(&self, sought: &mut [Sought], mut next: impl FnMut(u32, u32)) {
         std::hint::black_box(
-            hashes.iter().fold(0, |seen: u32, hash| seen.wrapping_add(self.index.first(*hash))),
+            sought.iter().fold(0, |seen: u32, text| seen.wrapping_add(self.index.first(text.hash))),
         );
-        for hash in hashes {
-            if let Some(place) = self.index.find(*hash, |_| true) {
+        for text in sought {
+            if let Some(place) = self.index.find(text.hash, |_| true) {
+                text.place = place;
                 let stored = self.stored(place);
                 next(read_u32(stored, lead(Role::Actor)), read_u32(stored, lead(Role::Resource)));
             }
@@ -150,4 +173,30 @@ const fn lead(role: Role) -> usize {
 #[inline]
 fn read_u32(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn texts_of_one_hash_are_told_apart_where_they_were_approached() {
+        let mut seen = HashMap::new();
+        let (one, other) = (0..1_000_000)
+            .find_map(|number: u32| {
+                let before = seen.insert(hash_bytes(number.to_string().as_bytes()), number)?;
+                Some((before.to_string(), number.to_string()))
+            })
+            .expect("of that many texts two have one hash");
+        let mut texts = Texts::default();
+        let first = texts.intern(&one, Sought::new(&one)).id;
+        let mut sought = [Sought::new(&one), Sought::new(&other)];
+        texts.approach(&mut sought, |_, _| {});
+        let second = texts.intern(&other, sought[1]).id;
+        assert_ne!(first, second);
+        assert_eq!(texts.intern(&one, sought[0]).id, first);
+        assert_eq!((texts.get(first), texts.get(second)), (one.as_str(), other.as_str()));
+    }
 }
