@@ -15,6 +15,7 @@ class Exit(IntEnum):
     UNREACHABLE = 3  # no answer came, or none of Indelible's
     LATER = 4  # refused for now; the same command may work later
     UNKNOWN = 5  # the call may or may not have had its effect: look before repeating it
+    UNPROVED = 6  # nothing is wrong with what was checked, and not all of it could be
     INTERRUPTED = 130  # Ctrl-C, as shells have it
 
 

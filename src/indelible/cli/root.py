@@ -30,6 +30,8 @@ COMMANDS = {
     "append": Place("append", "append", "Append an event, or a file of events."),
     "events": Place("events", "events", "Read events, or follow them as they come."),
     "export": Place("export", "export", "Write all events to a file, as NDJSON or CSV."),
+    "proof": Place("verify", "proof", "Fetch the proof of an event as a file."),
+    "verify": Place("verify", "verify", "Check a proof or a receipt, without a server."),
     "query": Place("query", "query", "Ask a view."),
     "view": Place("views", "view", "Deploy, list, look at and delete views."),
     "key": Place("keys", "key", "Create, list and revoke API keys."),

@@ -207,6 +207,10 @@ class LogCalls(Calls):
         """Return what the server says of the log's signing keys. Trust a key that came another way."""
         return self._parse(self.transport.send("GET", path_to("logs", log, "keys")).body, object)
 
+    def proof(self, log: str, sequence: int) -> bytes:
+        """Return the proof of one event as a file (C2SP tlog-proof); `verify_proof` checks it."""
+        return self.transport.send("GET", path_to("logs", log, "events", str(sequence), "proof")).body
+
     def inclusion(self, log: str, sequence: int, *, size: int | None = None) -> InclusionProof:
         """Return the proof that an event is in the tree of `size`, by default the published one."""
         params = [("sequence", str(sequence))] + ([("size", str(size))] if size is not None else [])

@@ -122,6 +122,9 @@ class ProofsPort(Protocol):
     async def keys(self, caller: Caller, log: str) -> Sequence[Mapping[str, object]]:
         """Return the keys of a log."""
 
+    async def event(self, caller: Caller, log: str, sequence: int) -> bytes:
+        """A tlog-proof of one event."""
+
     async def inclusion(
         self, caller: Caller, log: str, *, sequence: int, size: int | None
     ) -> InclusionAnswer:

@@ -47,6 +47,18 @@ class Proofs:
         verifier = self._core.signers.signer(info.origin).verifier
         return [{"verifier_key": str(verifier), "valid_from_size": 0, "valid_to_size": None}]
 
+    async def event(self, caller: Caller, log: str, sequence: int) -> bytes:
+        """A C2SP tlog-proof of one event, against a published checkpoint that is made now if need be.
+
+        Raises:
+            Problem: `not_found` where there is no such event.
+        """
+        info = await self._log(caller, log)
+        if not 1 <= sequence <= self._core.heads.get(info.key).size:
+            raise Problem("not_found", "there is no such event")
+        published = await self._core.publisher.at_least(info, sequence)
+        return await asyncio.to_thread(self._core.prover.event_proof, info, sequence, published)
+
     async def inclusion(
         self, caller: Caller, log: str, *, sequence: int, size: int | None = None
     ) -> InclusionAnswer:

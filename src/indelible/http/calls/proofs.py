@@ -1,7 +1,7 @@
 """Checkpoints, tiles, keys and proofs: C2SP tlog-tiles under the log's own URL, and proofs as JSON."""
 
 from indelible.http import render, wire
-from indelible.http.calls import answer_json
+from indelible.http.calls import answer_json, path_sequence
 from indelible.http.negotiate import etag, matches
 from indelible.http.params import integer
 from indelible.http.ports import ServicesPort
@@ -28,6 +28,13 @@ async def keys(request: Request, services: ServicesPort) -> Answer:
     """GET /logs/{log}/keys."""
     found = await services.proofs.keys(request.caller, request.path[0])
     return answer_json(wire.LogKeysOut([dict(key) for key in found]))
+
+
+async def event(request: Request, services: ServicesPort) -> Answer:
+    """GET /logs/{log}/events/{sequence}/proof: text to keep beside the event, for who trusts neither."""
+    log, sequence = request.path
+    proof = await services.proofs.event(request.caller, log, path_sequence(sequence))
+    return Answer(200, [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")], proof)
 
 
 async def inclusion(request: Request, services: ServicesPort) -> Answer:
@@ -97,6 +104,17 @@ ROUTES = (
         "Proofs",
         codes=(*_CODES, "unknown_parameter", "not_acceptable"),
         produces=(JSON,),
+    ),
+    Route(
+        "GET",
+        "/logs/{log}/events/{sequence}/proof",
+        "proveEvent",
+        "Get the proof of one event as a file (C2SP tlog-proof)",
+        event,
+        (Reply(200, "The proof, with the signed checkpoint that it leads to", {TEXT: None}),),
+        "Proofs",
+        codes=(*_CODES, "unknown_parameter", "not_acceptable", "read_only"),
+        produces=(TEXT,),
     ),
     Route(
         "GET",

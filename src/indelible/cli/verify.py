@@ -1,0 +1,86 @@
+"""`indelible proof` and `indelible verify`: proofs as files, and checking them without a server."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from indelible.cli.exits import CommandFailed, Exit
+from indelible.cli.output import print_json
+from indelible.cli.session import Session, with_session
+from indelible.cli.text import clean
+
+_MOST_BYTES = 64 << 20
+_EXITS = {"proved": Exit.OK, "unproved": Exit.UNPROVED, "refuted": Exit.REFUSED}
+_MARKS = {"proved": "proved  ", "unproved": "unproved", "refuted": "WRONG   "}
+_ENDS = {
+    "proved": "Everything that the file claims is proved.",
+    "unproved": "Nothing is wrong with what was checked. What is unproved above is not known.",
+    "refuted": "The file does not prove what it claims.",
+}
+
+
+@click.command()
+@click.argument("log", metavar="LOG")
+@click.argument("sequence", type=click.IntRange(1), metavar="SEQUENCE")
+@click.option("--output", type=click.Path(dir_okay=False), help="Write to this file, not to standard output.")
+@with_session
+def proof(session: Session, log: str, sequence: int, output: str | None) -> None:
+    """Fetch the proof that event SEQUENCE is in LOG, as a file to keep beside the event (C2SP tlog-proof).
+
+    `indelible verify` checks it, and so do other programs that know the format.
+    """
+    with session.client() as client:
+        text = client.proof(log, sequence)
+    if output is None:
+        sys.stdout.buffer.write(text)
+        sys.stdout.buffer.flush()
+    else:
+        Path(output).write_bytes(text)
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True), metavar="FILE")
+@click.option("--payload", type=click.Path(dir_okay=False), help="The event's bytes, as they were appended.")
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    metavar="KEY",
+    help="A verifier key that you trust, or a file that holds some, one a line. May be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def verify(file: str, payload: str | None, keys: tuple[str, ...], *, as_json: bool) -> Exit:
+    """Check FILE, a proof of an event or a receipt, without a server.
+
+    Exit code 0 means that all that it claims is proved; 6 that something could not be checked; 1 that
+    something is wrong. The key must come from somewhere else than FILE: `indelible log show LOG` prints it.
+    """
+    from indelible.client.examine import examine, members  # noqa: PLC0415 - slow to import
+
+    content = None if payload is None else _read(payload)
+    examined = examine(_read(file), content, [key for given in keys for key in _keys(given)])
+    if as_json:
+        print_json(members(examined))
+    else:
+        for claim in examined.claims:
+            print(f"{_MARKS[claim.verdict]}  {clean(claim.says)}")
+        print(_ENDS[examined.verdict])
+    return _EXITS[examined.verdict]
+
+
+def _read(path: str) -> bytes:
+    """Read a file of a bounded size; `-` is standard input."""
+    with sys.stdin.buffer if path == "-" else Path(path).open("rb") as stream:
+        data = stream.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise CommandFailed(f"{path} has more than {_MOST_BYTES >> 20} MiB: it is no proof, receipt or event")
+    return data
+
+
+def _keys(given: str) -> list[str]:
+    """A verifier key, or the keys in a file: lines that are not blank and do not begin with `#`."""
+    if "+" in given and not Path(given).exists():
+        return [given]
+    lines = [line.strip() for line in _read(given).decode(errors="replace").splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]

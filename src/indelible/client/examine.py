@@ -1,0 +1,181 @@
+"""Examining a file that claims to prove an event: what of it holds, in sentences for an auditor.
+
+Every byte is hostile. Nothing is taken from a server: the only thing trusted is a verifier key, which has to
+come from somewhere else than the file.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from indelible.client.errors import NotProved
+from indelible.client.results import Receipt
+from indelible.client.verify import verify_receipt
+from indelible.merkle import entry as entries
+from indelible.merkle import proofs
+from indelible.merkle.hashing import leaf_hash
+from indelible.model.instants import format_micros
+from indelible.model.limits import DEFAULT_LIMITS
+from indelible.notes.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
+from indelible.notes.keys import Verifier
+from indelible.notes.note import parse_note
+from indelible.notes.tlogproof import HEADER, open_extra, parse_tlog_proof
+
+Verdict = Literal["proved", "unproved", "refuted"]
+
+
+class Claim(NamedTuple):
+    """One thing that a file claims, and what came of it."""
+
+    verdict: Verdict
+    says: str
+
+
+class Examined(NamedTuple):
+    """What a file is, and its claims one by one. Only when each is proved is the whole proved."""
+
+    kind: Literal["proof", "receipt"]
+    claims: tuple[Claim, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the claims'."""
+        verdicts = {claim.verdict for claim in self.claims}
+        if "refuted" in verdicts:
+            return "refuted"
+        return "unproved" if "unproved" in verdicts else "proved"
+
+
+def examine(data: bytes, payload: bytes | None, keys: Sequence[str]) -> Examined:
+    """Examine a tlog-proof or a receipt, with the event's bytes where they are at hand.
+
+    Args:
+        data: the file.
+        payload: the event as it was appended, byte for byte; None leaves its claim unproved.
+        keys: verifier keys that are trusted (`<origin>+<id>+<base64>`).
+
+    Raises:
+        NotProved: it is neither, or a key is malformed.
+    """
+    try:
+        trusted = [Verifier.parse(key) for key in keys]
+    except ValueError as error:
+        raise NotProved(f"a key that was given is malformed: {error}") from None
+    if data.startswith(HEADER.encode()):
+        return Examined("proof", tuple(_proof(data, payload, trusted)))
+    if data.lstrip()[:1] == b"{":
+        return Examined("receipt", tuple(_receipt(data, payload, trusted)))
+    raise NotProved(f"that is neither a proof (it begins with {HEADER}) nor a receipt (a JSON object)")
+
+
+# ---------------------------------------------------------------------- a proof
+
+
+def _proof(data: bytes, payload: bytes | None, trusted: Sequence[Verifier]) -> list[Claim]:
+    try:
+        proof = parse_tlog_proof(data)
+        extra = open_extra(proof)
+        event = entries.decode_entry(extra.entry)
+        head = parse_checkpoint(parse_note(proof.checkpoint).text)
+    except ValueError as error:
+        return [Claim("refuted", f"The proof is malformed: {error}")]
+    return [
+        _signature(proof.checkpoint, head, trusted),
+        _inclusion(proof.leaf_index, proof.hashes, extra.entry, event, head),
+        _content(payload, event, extra.salt),
+    ]
+
+
+def _signature(note: bytes, head: Checkpoint, trusted: Sequence[Verifier]) -> Claim:
+    named = [key for key in trusted if key.name == head.origin]
+    if not named:
+        why = "no key was given" if not trusted else "none of the keys given has its name"
+        return Claim(
+            "unproved", f"That {head.origin} signed its head of {head.size} events was not checked: {why}."
+        )
+    for key in named:
+        try:
+            open_checkpoint(note, key)
+        except ValueError as error:
+            wrong = error
+        else:
+            says = f"{head.origin} signed its head of {head.size} events with the key {key.key_id.hex()}."
+            return Claim("proved", says)
+    return Claim("refuted", f"The head is not signed by {head.origin}: {wrong}")
+
+
+def _inclusion(
+    index: int, hashes: Sequence[bytes], entry: bytes, event: entries.Entry, head: Checkpoint
+) -> Claim:
+    says = (
+        f"event {event.sequence}, received {format_micros(event.time)} from the key "
+        f"{UUID(bytes=event.writer)}"
+    )
+    try:
+        proofs.verify_inclusion(index, head.size, leaf_hash(entry), hashes, head.root)
+    except ValueError as error:
+        return Claim("refuted", f"It is not proved that {says}, is under that head: {error}")
+    return Claim("proved", f"Under that head stands {says}.")
+
+
+def _content(payload: bytes | None, event: entries.Entry, salt: bytes) -> Claim:
+    if payload is None:
+        return Claim("unproved", "What the event says was not checked: its bytes were not given.")
+    if entries.commitment(salt, payload) != event.commitment:
+        return Claim("refuted", f"The {len(payload)} bytes given are not what event {event.sequence} says.")
+    return Claim(
+        "proved", f"The {len(payload)} bytes given are what event {event.sequence} says, byte for byte."
+    )
+
+
+# ---------------------------------------------------------------------- a receipt
+
+
+def _receipt(data: bytes, payload: bytes | None, trusted: Sequence[Verifier]) -> list[Claim]:
+    if len(data) > DEFAULT_LIMITS.tlog_proof_bytes * 2:  # its proof, with escapes
+        return [Claim("refuted", "The receipt is malformed: it is too long.")]
+    try:
+        receipt = msgspec.json.decode(data, type=Receipt)
+    except (ValueError, RecursionError) as error:
+        return [Claim("refuted", f"The receipt is malformed: {error}")]
+    claims = [_own_words(receipt, payload)]
+    if receipt.proof is None:
+        claims.append(
+            Claim(
+                "unproved",
+                "That the event is in the log was not checked: a receipt is the server's claim. Ask for the"
+                f" proof of event {receipt.sequence} (`indelible proof`), or append with --proof.",
+            )
+        )
+        return claims
+    text = receipt.proof.encode()
+    return [*claims, _same_event(receipt, text), *_proof(text, payload, trusted)]
+
+
+def _own_words(receipt: Receipt, payload: bytes | None) -> Claim:
+    if payload is None:
+        return Claim("unproved", "That the receipt is for this event was not checked: no bytes were given.")
+    try:
+        verify_receipt(receipt, payload)
+    except NotProved as error:
+        return Claim("refuted", f"{str(error)[:1].upper()}{str(error)[1:]}.")
+    return Claim("proved", f"The receipt of event {receipt.sequence} is for the {len(payload)} bytes given.")
+
+
+def _same_event(receipt: Receipt, text: bytes) -> Claim:
+    try:
+        leaf = leaf_hash(open_extra(parse_tlog_proof(text)).entry).hex()
+        head = parse_checkpoint(parse_note(parse_tlog_proof(text).checkpoint).text)
+    except ValueError as error:
+        return Claim("refuted", f"The receipt's proof is malformed: {error}")
+    if leaf != receipt.leaf_hash or head.origin != receipt.origin:
+        return Claim("refuted", "The receipt's proof is of another event, or of another log.")
+    return Claim("proved", "The receipt and its proof speak of the same event of the same log.")
+
+
+def members(examined: Examined) -> dict[str, object]:
+    """What was found, as JSON's members."""
+    claims = [claim._asdict() for claim in examined.claims]
+    return {"kind": examined.kind, "verdict": examined.verdict, "claims": claims}
