@@ -13,6 +13,14 @@ from tests.harness.server import ROOT_KEY, start_server
 EVENT = b'{"type": "record.updated", "actor": "user_8f3a"}'
 
 
+RANGES = {
+    "run": {"--first": "250", "--last": "300"},
+    "all": {"--first": "1"},
+    "past": {"--to": "2020-01-01T00:00:00Z"},
+    "open": {"--from": "2020-01-01T00:00:00Z"},
+}
+
+
 @dataclass
 class Kept:
     """What somebody kept of a server that is gone."""
@@ -49,6 +57,15 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
         assert fetched.returncode == 0, fetched.stderr
         assert (folder / "event.proof").read_bytes() == client.get(f"{log}/events/301/proof").content
         assert client.get(f"{log}/events/302/proof").json()["code"] == "not_found"
+        for name, options in RANGES.items():
+            out = ("--output", f"{name}.proof")
+            asked = [word for option, value in options.items() for word in (option, value)]
+            fetched = command(folder, "proof", "acme", *asked, *out, INDELIBLE_URL=server.url)
+            assert fetched.returncode == 0, fetched.stderr
+        exported = command(
+            folder, "export", "acme", "--exact", "--output", "all.ndjson", INDELIBLE_URL=server.url
+        )
+        assert exported.returncode == 0, exported.stderr
         key = client.get(f"{log}/keys").json()["keys"][0]["verifier_key"]
         assert server.stop() == 0
     return Kept(folder, key)
@@ -62,6 +79,27 @@ def test_what_was_kept_is_proved_without_the_server(kept: Kept, file: str) -> No
     lines = run.stdout.splitlines()
     assert all(line.startswith("proved") for line in lines[:-1])
     assert lines[-1] == "Everything that the file claims is proved."
+
+
+def test_a_run_of_events_is_proved_whole(kept: Kept) -> None:
+    """With the events as they were exported: all of them, or those of the run."""
+    run = kept.verify("all.proof", "--payload", "all.ndjson", "--key", kept.key)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "the events 1 to 301, 301 of them, and none between them is missing" in run.stdout
+    lines = (kept.folder / "all.ndjson").read_bytes().splitlines(keepends=True)
+    (kept.folder / "some.ndjson").write_bytes(b"".join(lines[249:300]))
+    assert kept.verify("run.proof", "--payload", "some.ndjson", "--key", kept.key).returncode == 0
+    assert kept.verify("run.proof", "--payload", "all.ndjson", "--key", kept.key).returncode == 1
+
+
+def test_a_window_says_what_bounds_it(kept: Kept) -> None:
+    """Nothing was received before 2020, which the first event proves; after it the end is open."""
+    past = kept.verify("past.proof", "--key", kept.key)
+    assert past.returncode == 0, past.stdout + past.stderr
+    assert "Received in the window: 0 events" in past.stdout
+    still_open = kept.verify("open.proof", "--payload", "all.ndjson", "--key", kept.key)
+    assert still_open.returncode == 6, still_open.stdout
+    assert "could still be dated into it" in still_open.stdout
 
 
 def test_a_file_of_keys_will_do(kept: Kept) -> None:

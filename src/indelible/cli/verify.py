@@ -22,16 +22,33 @@ _ENDS = {
 
 @click.command()
 @click.argument("log", metavar="LOG")
-@click.argument("sequence", type=click.IntRange(1), metavar="SEQUENCE")
+@click.argument("sequence", type=click.IntRange(1), required=False, metavar="[SEQUENCE]")
+@click.option("--first", type=click.IntRange(1), help="A run of events: from this one on.")
+@click.option("--last", type=click.IntRange(1), help="A run of events: up to this one.")
+@click.option("--from", "from_", metavar="TIME", help="A window: received at this time or later (RFC 3339).")
+@click.option("--to", metavar="TIME", help="A window: received before this time (RFC 3339).")
 @click.option("--output", type=click.Path(dir_okay=False), help="Write to this file, not to standard output.")
 @with_session
-def proof(session: Session, log: str, sequence: int, output: str | None) -> None:
+def proof(
+    session: Session,
+    log: str,
+    sequence: int | None,
+    first: int | None,
+    last: int | None,
+    from_: str | None,
+    to: str | None,
+    output: str | None,
+) -> None:
     """Fetch the proof that event SEQUENCE is in LOG, as a file to keep beside the event (C2SP tlog-proof).
 
-    `indelible verify` checks it, and so do other programs that know the format.
+    With --first and --last, or --from and --to: the proof that those are all events there, none left out.
+    `indelible verify` checks it; tlog-proofs are checked by other programs, too.
     """
+    run = {"first": first, "last": last, "from_": from_, "to": to}
+    if (sequence is None) == all(value is None for value in run.values()):
+        raise click.UsageError("name one SEQUENCE, or a run or a window by its options")
     with session.client() as client:
-        text = client.proof(log, sequence)
+        text = client.range_proof(log, **run) if sequence is None else client.proof(log, sequence)  # type: ignore[arg-type]  # each value is of its option's type
     if output is None:
         sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()
@@ -41,7 +58,11 @@ def proof(session: Session, log: str, sequence: int, output: str | None) -> None
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True), metavar="FILE")
-@click.option("--payload", type=click.Path(dir_okay=False), help="The event's bytes, as they were appended.")
+@click.option(
+    "--payload",
+    type=click.Path(dir_okay=False),
+    help="The event's bytes, as they were appended; for a range its events, as `export --exact` writes them.",
+)
 @click.option(
     "--key",
     "keys",
@@ -51,7 +72,7 @@ def proof(session: Session, log: str, sequence: int, output: str | None) -> None
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def verify(file: str, payload: str | None, keys: tuple[str, ...], *, as_json: bool) -> Exit:
-    """Check FILE, a proof of an event or a receipt, without a server.
+    """Check FILE, a proof of an event, of a range or window, or a receipt, without a server.
 
     Exit code 0 means that all that it claims is proved; 6 that something could not be checked; 1 that
     something is wrong. The key must come from somewhere else than FILE: `indelible log show LOG` prints it.

@@ -10,33 +10,25 @@ from uuid import UUID
 
 import msgspec
 
+from indelible.client.claims import Claim, Verdict, check_signature, when
 from indelible.client.errors import NotProved
+from indelible.client.examine_range import examine_range, is_range
 from indelible.client.results import Receipt
 from indelible.client.verify import verify_receipt
 from indelible.merkle import entry as entries
 from indelible.merkle import proofs
 from indelible.merkle.hashing import leaf_hash
-from indelible.model.instants import format_micros
 from indelible.model.limits import DEFAULT_LIMITS
-from indelible.notes.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
+from indelible.notes.checkpoint import Checkpoint, parse_checkpoint
 from indelible.notes.keys import Verifier
 from indelible.notes.note import parse_note
 from indelible.notes.tlogproof import HEADER, open_extra, parse_tlog_proof
-
-Verdict = Literal["proved", "unproved", "refuted"]
-
-
-class Claim(NamedTuple):
-    """One thing that a file claims, and what came of it."""
-
-    verdict: Verdict
-    says: str
 
 
 class Examined(NamedTuple):
     """What a file is, and its claims one by one. Only when each is proved is the whole proved."""
 
-    kind: Literal["proof", "receipt"]
+    kind: Literal["proof", "receipt", "range"]
     claims: tuple[Claim, ...]
 
     @property
@@ -49,11 +41,12 @@ class Examined(NamedTuple):
 
 
 def examine(data: bytes, payload: bytes | None, keys: Sequence[str]) -> Examined:
-    """Examine a tlog-proof or a receipt, with the event's bytes where they are at hand.
+    """Examine a tlog-proof, a receipt or a range proof, with the events where they are at hand.
 
     Args:
         data: the file.
-        payload: the event as it was appended, byte for byte; None leaves its claim unproved.
+        payload: the event as it was appended, byte for byte; for a range, its events as NDJSON with
+            `payload_base64`. None leaves that claim unproved.
         keys: verifier keys that are trusted (`<origin>+<id>+<base64>`).
 
     Raises:
@@ -65,9 +58,11 @@ def examine(data: bytes, payload: bytes | None, keys: Sequence[str]) -> Examined
         raise NotProved(f"a key that was given is malformed: {error}") from None
     if data.startswith(HEADER.encode()):
         return Examined("proof", tuple(_proof(data, payload, trusted)))
+    if data.lstrip()[:1] == b"{" and is_range(data):
+        return Examined("range", tuple(examine_range(data, payload, trusted)))
     if data.lstrip()[:1] == b"{":
         return Examined("receipt", tuple(_receipt(data, payload, trusted)))
-    raise NotProved(f"that is neither a proof (it begins with {HEADER}) nor a receipt (a JSON object)")
+    raise NotProved(f"that is neither a proof (it begins with {HEADER}) nor a receipt or a range (JSON)")
 
 
 # ---------------------------------------------------------------------- a proof
@@ -82,37 +77,16 @@ def _proof(data: bytes, payload: bytes | None, trusted: Sequence[Verifier]) -> l
     except ValueError as error:
         return [Claim("refuted", f"The proof is malformed: {error}")]
     return [
-        _signature(proof.checkpoint, head, trusted),
+        check_signature(proof.checkpoint, head, trusted),
         _inclusion(proof.leaf_index, proof.hashes, extra.entry, event, head),
         _content(payload, event, extra.salt),
     ]
 
 
-def _signature(note: bytes, head: Checkpoint, trusted: Sequence[Verifier]) -> Claim:
-    named = [key for key in trusted if key.name == head.origin]
-    if not named:
-        why = "no key was given" if not trusted else "none of the keys given has its name"
-        return Claim(
-            "unproved", f"That {head.origin} signed its head of {head.size} events was not checked: {why}."
-        )
-    for key in named:
-        try:
-            open_checkpoint(note, key)
-        except ValueError as error:
-            wrong = error
-        else:
-            says = f"{head.origin} signed its head of {head.size} events with the key {key.key_id.hex()}."
-            return Claim("proved", says)
-    return Claim("refuted", f"The head is not signed by {head.origin}: {wrong}")
-
-
 def _inclusion(
     index: int, hashes: Sequence[bytes], entry: bytes, event: entries.Entry, head: Checkpoint
 ) -> Claim:
-    says = (
-        f"event {event.sequence}, received {format_micros(event.time)} from the key "
-        f"{UUID(bytes=event.writer)}"
-    )
+    says = f"event {event.sequence}, received {when(event.time)} from the key {UUID(bytes=event.writer)}"
     try:
         proofs.verify_inclusion(index, head.size, leaf_hash(entry), hashes, head.root)
     except ValueError as error:

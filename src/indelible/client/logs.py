@@ -211,6 +211,20 @@ class LogCalls(Calls):
         """Return the proof of one event as a file (C2SP tlog-proof); `verify_proof` checks it."""
         return self.transport.send("GET", path_to("logs", log, "events", str(sequence), "proof")).body
 
+    def range_proof(
+        self,
+        log: str,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+        from_: str | None = None,
+        to: str | None = None,
+    ) -> bytes:
+        """Return the proof of a run of events, or of a window of time, as a file; `examine` checks it."""
+        given = {"first": first, "last": last, "from": from_, "to": to}
+        params = [(name, str(value)) for name, value in given.items() if value is not None]
+        return self.transport.send("GET", path_to("logs", log, "proof", "range"), params=params).body
+
     def inclusion(self, log: str, sequence: int, *, size: int | None = None) -> InclusionProof:
         """Return the proof that an event is in the tree of `size`, by default the published one."""
         params = [("sequence", str(sequence))] + ([("size", str(size))] if size is not None else [])

@@ -140,6 +140,25 @@ class InclusionProof(msgspec.Struct, frozen=True):
     checkpoint: str
 
 
+class Window(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    """A window of time: `from_` inclusive, `to` exclusive, None where it is open."""
+
+    from_: str | None = None
+    to: str | None = None
+
+
+class RangeProof(msgspec.Struct, frozen=True):
+    """The proof that entries (hex, 65 bytes each) stand next to each other in the tree of `checkpoint`."""
+
+    first: int
+    last: int
+    size: int
+    entries: list[str]
+    hashes: list[str]
+    checkpoint: str
+    window: Window | None = None
+
+
 class ConsistencyProof(msgspec.Struct, frozen=True):
     """The proof that a smaller tree is a prefix of the tree of `checkpoint`."""
 

@@ -19,6 +19,7 @@ from indelible.service.types import (
     KeyInfo,
     LogState,
     QueryAnswer,
+    RangeAnswer,
     Readiness,
     Source,
     ViewInfo,
@@ -134,6 +135,18 @@ class ProofsPort(Protocol):
         self, caller: Caller, log: str, *, from_size: int, to_size: int | None
     ) -> ConsistencyAnswer:
         """Prove that a tree is a prefix of another."""
+
+    async def range(
+        self,
+        caller: Caller,
+        log: str,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+        from_: str | None = None,
+        to: str | None = None,
+    ) -> RangeAnswer:
+        """A range proof, by sequences or by times."""
 
 
 class ViewsPort(Protocol):

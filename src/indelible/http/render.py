@@ -18,6 +18,7 @@ from indelible.service.types import (
     InclusionAnswer,
     KeyInfo,
     LogState,
+    RangeAnswer,
     ViewInfo,
     WorkspaceInfo,
 )
@@ -143,6 +144,20 @@ def consistency(answer: ConsistencyAnswer) -> wire.ConsistencyOut:
     return wire.ConsistencyOut(
         first=answer.from_size,
         second=answer.to_size,
+        hashes=[one.hex() for one in answer.hashes],
+        checkpoint=answer.checkpoint.decode(),
+    )
+
+
+def range_proof(answer: RangeAnswer) -> wire.RangeOut:
+    """Return a range proof."""
+    window = None if answer.window is None else wire.TimesOut(*map(_instant, answer.window))
+    return wire.RangeOut(
+        first=answer.first_sequence,
+        last=answer.last_sequence,
+        size=answer.size,
+        window=window,
+        entries=[one.hex() for one in answer.entries],
         hashes=[one.hex() for one in answer.hashes],
         checkpoint=answer.checkpoint.decode(),
     )

@@ -123,6 +123,28 @@ class ConsistencyOut(_Answer, frozen=True):
     checkpoint: str
 
 
+class TimesOut(_Answer, frozen=True):
+    """A window of time: from inclusive, to exclusive, null where it is open."""
+
+    first: str | None = field(name="from")
+    last: str | None = field(name="to")
+
+
+class RangeOut(_Answer, frozen=True):
+    """A proof that entries stand next to each other in the tree of `checkpoint` (docs/formats.md).
+
+    For a window of time, the entry before it and the one after it, where there are such, are among them.
+    """
+
+    first: int
+    last: int
+    size: int
+    window: TimesOut | None
+    entries: list[str]
+    hashes: list[str]
+    checkpoint: str
+
+
 class LogKeysOut(_Answer, frozen=True):
     """The keys that sign, or signed, a log's heads."""
 
@@ -273,6 +295,7 @@ ANSWERS: tuple[type[Struct], ...] = (
     EventsOut,
     InclusionOut,
     ConsistencyOut,
+    RangeOut,
     LogKeysOut,
     ViewOut,
     ViewsOut,

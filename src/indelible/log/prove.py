@@ -6,6 +6,7 @@ from indelible.log.publish import Published
 from indelible.log.read import EventReader, Span
 from indelible.merkle.entry import encode_entry
 from indelible.merkle.proofs import HashSource, consistency_proof, inclusion_proof, root_from_source
+from indelible.merkle.ranges import range_proof
 from indelible.merkle.tiles import encode_bundle, tile_hash_source
 from indelible.model.types import LogInfo
 from indelible.notes.tlogproof import TlogProof, event_extra, format_tlog_proof
@@ -60,6 +61,11 @@ class Prover:
         extra = event_extra(encode_entry(chunk.entry(at)), chunk.salt(at))
         return format_tlog_proof(TlogProof(extra, sequence - 1, hashes, published.note))
 
+    def range(self, log: int, span: Span, size: int) -> tuple[list[bytes], tuple[bytes, ...]]:
+        """The entries of a run of events, and the hashes that close the tree of `size` around them."""
+        entries = self._entries(log, span) if span.first <= span.last else []
+        return entries, range_proof(span.first - 1, span.last, size, self.source(log))
+
     def tile(self, log: int, level: int, index: int, width: int) -> bytes:
         """`width` hashes of tile `index` at a tile level (C2SP tlog-tiles), which the log holds."""
         start = index * TILE_WIDTH
@@ -69,12 +75,14 @@ class Prover:
 
     def entries(self, log: int, index: int, width: int) -> bytes:
         """An entry bundle: `width` entries, each behind its length as u16."""
-        span = Span(index * TILE_WIDTH + 1, index * TILE_WIDTH + width)
+        return encode_bundle(self._entries(log, Span(index * TILE_WIDTH + 1, index * TILE_WIDTH + width)))
+
+    def _entries(self, log: int, span: Span) -> list[bytes]:
         entries: list[bytes] = []
         for chunk in self._events.chunks(log, span):
             low = max(0, span.first - chunk.first)
             high = min(chunk.last, span.last) - chunk.first + 1
             entries += [encode_entry(chunk.entry(at)) for at in range(low, high)]
-        if len(entries) != width:
+        if len(entries) != span.last - span.first + 1:
             raise LookupError(f"entries {span.first} to {span.last} are not all there")
-        return encode_bundle(entries)
+        return entries

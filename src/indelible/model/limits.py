@@ -43,6 +43,7 @@ class Limits:
     events_page_events: int = 1_000
     events_page_bytes: int = 8 * MIB
     logs_page: int = 1_000
+    range_proof_events: int = 10_000
 
     # Idempotency
     idempotency_seconds: int = 24 * 3600

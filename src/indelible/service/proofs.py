@@ -3,13 +3,17 @@
 import asyncio
 
 from indelible.log.core import Core
+from indelible.log.read import Span
 from indelible.merkle.tiles import TilePath, parse_tile_path, partial_width
 from indelible.model.errors import Problem
 from indelible.model.types import LogInfo
 from indelible.service.access import Access
-from indelible.service.types import Caller, ConsistencyAnswer, InclusionAnswer
+from indelible.service.parameters import instant
+from indelible.service.types import Caller, ConsistencyAnswer, InclusionAnswer, RangeAnswer
 
 TILE_WIDTH = 256
+Window = tuple[int | None, int | None]
+"""µs since 1970, from inclusive, to exclusive; None where it is open."""
 
 
 class Proofs:
@@ -95,6 +99,47 @@ class Proofs:
         hashes = await asyncio.to_thread(self._core.prover.consistency, info.key, from_size, to_size)
         return ConsistencyAnswer(from_size, to_size, hashes, published.note)
 
+    async def range(
+        self,
+        caller: Caller,
+        log: str,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+        from_: str | None = None,
+        to: str | None = None,
+    ) -> RangeAnswer:
+        """A proof that a run of events is all that the log has between two sequences, or in a window of time.
+
+        A window (`from_` inclusive, `to` exclusive) is proved by its neighbours: the entry before it and the
+        one after it, where there are such, are in the run.
+
+        Raises:
+            Problem: `invalid_parameter`, `beyond_head`, `answer_too_large`.
+        """
+        info = await self._log(caller, log)
+        window = _window(first, last, from_, to)
+        published = await self._core.publisher.at_least(info, last or first or 0)
+        if window is None:
+            span = Span(first or 1, published.size if last is None else last)
+        else:
+            span = await asyncio.to_thread(self._around, info.key, window, published.size)
+        events, limit = span.last - span.first + 1, self._core.limits.range_proof_events
+        if events > limit:
+            raise Problem("answer_too_large", "ask for fewer events at once", events=events, limit=limit)
+        if events < 0:
+            raise Problem("invalid_parameter", "first must not be beyond last")
+        entries, hashes = await asyncio.to_thread(self._core.prover.range, info.key, span, published.size)
+        return RangeAnswer(span.first, span.last, published.size, window, entries, hashes, published.note)
+
+    def _around(self, log: int, window: Window, size: int) -> Span:
+        """The events of a window with their neighbours, of the first `size` events."""
+        low, high = window
+        events = self._core.events
+        first = 1 if low is None else events.first_at_or_after(log, size, low)
+        after = size + 1 if high is None else events.first_at_or_after(log, size, high)
+        return Span(max(1, first - 1), min(size, after))
+
     async def _log(self, caller: Caller, log: str) -> LogInfo:
         """Find the log and have it checked: nothing of a log that does not match is proved."""
         info = self._access.log(caller, log, "read")
@@ -102,6 +147,17 @@ class Proofs:
         if not gate.is_open(info.key) and gate.read_only is None:
             await asyncio.to_thread(gate.open, info)
         return info
+
+
+def _window(first: int | None, last: int | None, from_: str | None, to: str | None) -> Window | None:
+    low, high = instant("from", from_), instant("to", to)
+    if low is None and high is None:
+        return None
+    if first is not None or last is not None:
+        raise Problem("invalid_parameter", "give sequences (first, last) or times (from, to), not both")
+    if low is not None and high is not None and low >= high:
+        raise Problem("invalid_parameter", "from must be before to", parameter="from")
+    return low, high
 
 
 def _has(size: int, tile: TilePath) -> bool:

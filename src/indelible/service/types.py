@@ -78,6 +78,21 @@ class ConsistencyAnswer(NamedTuple):
     checkpoint: bytes
 
 
+class RangeAnswer(NamedTuple):
+    """A proof that the entries from `first_sequence` on stand next to each other in the tree of `size`.
+
+    For a window of time (µs, from inclusive, to exclusive) its neighbours are among the entries.
+    """
+
+    first_sequence: int
+    last_sequence: int
+    size: int
+    window: tuple[int | None, int | None] | None
+    entries: list[bytes]
+    hashes: tuple[bytes, ...]
+    checkpoint: bytes
+
+
 class ComponentBytes(NamedTuple):
     """A view given as the component itself."""
 

@@ -83,8 +83,8 @@ ROUTES = (
         params=(
             integer("after_sequence", "Continue after this event, in the order asked for."),
             integer("limit", "At most so many events; a page also ends at 1,000 and at 8 MiB.", least=1),
-            text("from", "Received at or after: an RFC 3339 instant, or a date in UTC."),
-            text("to", "Received before: an RFC 3339 instant, or a date in UTC."),
+            text("from", "Received at or after: an RFC 3339 instant."),
+            text("to", "Received before: an RFC 3339 instant."),
             choice("order", "Oldest or newest first.", ("asc", "desc"), default="asc"),
             seconds("wait", "Wait so long for an event where a page would be empty.", most=_LONGEST_WAIT),
             _BYTES,

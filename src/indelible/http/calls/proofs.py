@@ -3,7 +3,7 @@
 from indelible.http import render, wire
 from indelible.http.calls import answer_json, path_sequence
 from indelible.http.negotiate import etag, matches
-from indelible.http.params import integer
+from indelible.http.params import integer, text
 from indelible.http.ports import ServicesPort
 from indelible.http.request import Answer, Headers, Request
 from indelible.http.table import BYTES, JSON, TEXT, Reply, Route
@@ -53,6 +53,20 @@ async def consistency(request: Request, services: ServicesPort) -> Answer:
         request.caller, request.path[0], from_size=params["from"], to_size=params["to"]
     )
     return answer_json(render.consistency(answer))
+
+
+async def range_proof(request: Request, services: ServicesPort) -> Answer:
+    """GET /logs/{log}/proof/range."""
+    params = request.params
+    answer = await services.proofs.range(
+        request.caller,
+        request.path[0],
+        first=params["first"],
+        last=params["last"],
+        from_=params["from"],
+        to=params["to"],
+    )
+    return answer_json(render.range_proof(answer))
 
 
 def _cached(request: Request, body: bytes, kind: str, control: str) -> Answer:
@@ -129,6 +143,23 @@ ROUTES = (
             integer("size", "The tree's size; the published one when it is left out.", least=1),
         ),
         codes=(*_CODES, *_PARAM_CODES, "beyond_head"),
+        produces=(JSON,),
+    ),
+    Route(
+        "GET",
+        "/logs/{log}/proof/range",
+        "proveRange",
+        "Prove that a run of events, or those of a window of time, are all that there are",
+        range_proof,
+        (Reply(200, "The proof, with the entries", {JSON: wire.RangeOut}),),
+        "Proofs",
+        params=(
+            integer("first", "The first event; 1 when it is left out.", least=1),
+            integer("last", "The last event; the published head when it is left out.", least=1),
+            text("from", "Instead: received at or after; an RFC 3339 instant."),
+            text("to", "Received before: an RFC 3339 instant."),
+        ),
+        codes=(*_CODES, *_PARAM_CODES, "beyond_head", "answer_too_large", "read_only"),
         produces=(JSON,),
     ),
     Route(
