@@ -4,8 +4,11 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from indelible.http.connection import Connection
 from indelible.http.exchange import NEVER, Exchange
+from indelible.http.server import HttpServer
 from indelible.model.limits import Limits
 
 LIMITS = Limits(header_seconds=10, idle_seconds=75)
@@ -177,3 +180,24 @@ def test_a_slow_reader_with_a_whole_request_behind_owes_nothing() -> None:
     assert wire.left == NEVER
     wire.connection.resume_writing()
     assert len(wire.served) == 2
+
+
+def test_a_connection_that_fails_to_end_leaves_the_others_their_deadlines() -> None:
+    """One look at all deadlines follows the other, or a single fault would let every client take for ever."""
+
+    class Stuck(Connection):
+        def expire(self) -> None:
+            raise OSError("it does not end")
+
+    async def work() -> None:
+        server = HttpServer()
+        server._loop = asyncio.get_running_loop()
+        stuck = Stuck(server, "http")
+        stuck.deadline = 0
+        server._connections.add(stuck)
+        with pytest.raises(OSError, match="does not end"):
+            server._sweep()
+        assert server._sweeping is not None
+        server._sweeping.cancel()
+
+    asyncio.run(work())
