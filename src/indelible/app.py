@@ -17,7 +17,7 @@ from indelible.fold.compile import Compiler
 from indelible.fold.host import Host
 from indelible.http.app import HttpApp
 from indelible.http.server import HttpServer, Listening
-from indelible.log.alive import Alive, last_alive
+from indelible.log.alive import Alive, last_alive, noted
 from indelible.log.commit import Committer
 from indelible.log.core import Core
 from indelible.log.gate import Gate
@@ -156,12 +156,13 @@ class Server:
             gate.read_only = (
                 "this is a restored copy: it is read-only until its operator declares the original dead"
             )
-        last = last_alive(store.reader)
+        moment = noted(store.reader)
         timekeeper = Timekeeper(
             clock,
             limits,
             self._on_clock_jump,
-            last_alive=last,
+            last_alive=last_alive(store.reader),
+            noted=moment,
             accept_start=self.settings.accept_clock,
         )
         committer = Committer(
@@ -173,7 +174,7 @@ class Server:
             on_fatal=self._on_fatal,
             may_append=gate.require,
         )
-        self._alive = Alive(committer, limits, last)
+        self._alive = Alive(committer, limits, clock, moment)
         compiler = Compiler(self.directory.cache / "code", limits)
         host = self._host = Host(self.directory.cache / "code", limits)
         self._components = Components(objects, compiler, host, limits)

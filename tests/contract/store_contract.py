@@ -237,6 +237,7 @@ class StoreContract:
 
     def test_workspaces_and_logs(self, store: Store) -> None:
         """Rows come back as given; names are unique a workspace; pages are ordered and complete."""
+        assert store.reader.workspace_count() == 0
         with store.transaction() as transaction:
             one = transaction.add_workspace(b"1" * 16, "one", 3)
             two = transaction.add_workspace(b"2" * 16, "two", 4)
@@ -244,6 +245,7 @@ class StoreContract:
             (one, "one", 3),
             (two, "two", 4),
         ]
+        assert store.reader.workspace_count() == 2
         for row in store.reader.workspaces():
             assert store.reader.workspace_by_key(row.key) == row
             assert store.reader.workspace_by_id(row.workspace_id) == row

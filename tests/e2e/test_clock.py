@@ -39,6 +39,13 @@ class Timed(NamedTuple):
     restart: Callable[..., httpx.Client]  # with `accept=True` for the operator's word
 
 
+class Given(NamedTuple):
+    """The same, where the clock is given: time passes at once, and the machine can be booted anew."""
+
+    timed: Timed
+    reboot: Callable[[], None]
+
+
 # ---------------------------------------------------------------------- two ways to move a clock
 
 
@@ -94,12 +101,14 @@ class Hands:
     def __init__(self) -> None:
         self.ahead = 0  # µs, of the wall alone
         self.passed = 0  # µs, of both
+        self.boots = 1
 
     def clock(self) -> Clock:
         """As the server takes it."""
         return Clock(
             wall_micros=lambda: SYSTEM_CLOCK.wall_micros() + self.passed + self.ahead,
             boot_micros=lambda: SYSTEM_CLOCK.boot_micros() + self.passed,
+            boot_id=lambda: f"boot {self.boots}",
         )
 
     def set_ahead(self, seconds: float) -> None:
@@ -109,6 +118,10 @@ class Hands:
     def pass_by(self, seconds: float) -> None:
         """Let time pass on both clocks, at once."""
         self.passed += int(seconds * SECOND)
+
+    def reboot(self) -> None:
+        """Have what starts from now on start in another boot."""
+        self.boots += 1
 
 
 @contextlib.contextmanager
@@ -142,9 +155,9 @@ def served_here(data: Path, clock: Clock, *, accept: bool) -> Iterator[httpx.Cli
 
 
 @contextlib.contextmanager
-def timed_here(folder: Path) -> Iterator[Timed]:
+def timed_here(folder: Path, hands: Hands | None = None) -> Iterator[Timed]:
     """The server in this process, with a clock that is given to it."""
-    hands = Hands()
+    hands = hands or Hands()
     with contextlib.ExitStack() as stack:
         running = stack.enter_context(contextlib.ExitStack())
 
@@ -162,6 +175,15 @@ def timed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Timed]:
     with way(tmp_path) as made:
         assert made.http.post("/logs", json={"name": "log"}).status_code == 201
         yield made
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Iterator[Given]:
+    """Give a server in this process and a machine to boot, and a log `log`."""
+    hands = Hands()
+    with timed_here(tmp_path, hands) as made:
+        assert made.http.post("/logs", json={"name": "log"}).status_code == 201
+        yield Given(made, hands.reboot)
 
 
 # ---------------------------------------------------------------------- what is promised
@@ -307,12 +329,40 @@ def test_a_start_under_a_clock_of_the_future_can_be_set_right(timed: Timed) -> N
     assert jumps(http) == []
 
 
-def test_a_server_that_nobody_appends_to_is_alive(timed: Timed) -> None:
-    """Its starts and its running tell of life, though its last event is old."""
+def test_a_server_that_nobody_appends_to_is_alive(given: Given) -> None:
+    """Its starts and its running tell of life in any boot, though its last event is old."""
+    timed = given.timed
     first = taken(timed.http)
-    timed.set_ahead(20 * 3600)
+    timed.pass_by(20 * 3600)
+    given.reboot()
     timed.restart()
-    timed.set_ahead(40 * 3600)
+    timed.pass_by(20 * 3600)
+    given.reboot()
     http = timed.restart()
     assert taken(http) >= first + 40 * 3600 * SECOND
     assert jumps(http) == []
+
+
+def test_a_stop_over_a_weekend_needs_no_word_where_the_machine_stayed_up(given: Given) -> None:
+    """Its boot clock tells how long the stop was; after another boot of it, nothing does."""
+    timed = given.timed
+    first = taken(timed.http)
+    timed.pass_by(3 * DAY)
+    http = timed.restart()
+    assert taken(http) >= first + 3 * DAY * SECOND
+    assert jumps(http) == []
+    timed.pass_by(3 * DAY)
+    given.reboot()
+    assert unsure(timed.restart()) == 60
+    assert taken(timed.restart(accept=True)) >= first + 6 * DAY * SECOND
+
+
+def test_a_restart_is_no_way_around_the_watch(timed: Timed) -> None:
+    """In the same boot, a clock that was moved during the stop is watched as if the server had run."""
+    taken(timed.http)
+    timed.set_ahead(3600)
+    http = timed.restart()
+    assert 1 <= unsure(http) <= 10
+    timed.pass_by(10.5)
+    taken(http)
+    assert 3599 <= the_jump(http)["ahead_seconds"] <= 3601

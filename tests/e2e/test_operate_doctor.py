@@ -199,6 +199,8 @@ def test_a_clock_far_past_the_last_time_alive_deserves_a_look() -> None:
     assert state == "look"
     for words in ("2023-11-14T22:13:20", "2023-11-12T22:13:20", "--accept-clock"):
         assert words in says
+    assert judge_clock(now, now - 9 * day, now - 2 * day, now - day)[0] == "ok"  # the machine stayed up
+    assert judge_clock(now, now - 9 * day, now - 4 * day, now - 2 * day)[0] == "look"
 
 
 def test_a_restored_copy_deserves_a_look(data: Path, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class Hands:
     wall: int = START
     boot: int = 0
     step: int = 0
+    boot_id: str = "a boot"
 
     def clock(self) -> Clock:
         """The clock as the product takes it."""
@@ -49,12 +50,16 @@ class Hands:
             self.boot += self.step
             return self.wall
 
-        return Clock(wall_micros=look, boot_micros=lambda: self.boot)
+        return Clock(wall_micros=look, boot_micros=lambda: self.boot, boot_id=lambda: self.boot_id)
 
     def pass_by(self, seconds: float) -> None:
         """Let time pass."""
         self.wall += int(seconds * 1e6)
         self.boot += int(seconds * 1e6)
+
+    def reboot(self) -> None:
+        """Let the boot clock begin anew, as another boot's."""
+        self.boot, self.boot_id = 0, f"after {self.boot_id}"
 
 
 @dataclass

@@ -246,6 +246,25 @@ def test_counts_hold_however_many_ask_at_once(tmp_path: Path) -> None:
     run(work())
 
 
+def test_a_workspace_is_made_without_a_look_at_all_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading ten thousand of them would hold up the appends of all; a taken name is refused all the same."""
+
+    def read_all(_reader: object) -> list[object]:
+        raise AssertionError("all workspaces were read")
+
+    async def work() -> None:
+        async with bench(tmp_path) as b:
+            monkeypatch.setattr(type(b.core.reader), "workspaces", read_all)
+            await b.workspace("one")
+            with pytest.raises(Problem, match="name_taken"):
+                await b.workspace("one")
+            await b.workspace("two")
+
+    run(work())
+
+
 def test_a_long_poll_never_sleeps_past_an_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An event that is committed while the empty page is read is answered at once, not after the wait."""
 

@@ -1,4 +1,4 @@
-"""Asking views through the use cases: which version answers."""
+"""Views through the use cases: which version answers, and what is said of them while they come and go."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from tests.harness.services import Bench, bench
 
+from indelible.log.pending import Change
 from indelible.model.errors import Problem
-from indelible.service.types import Builtin, Caller, ComponentBytes
+from indelible.service.types import Builtin, Caller, ComponentBytes, ViewInfo
 from indelible.views import catalogue
 
 REPORT = "compliance-report"
@@ -75,5 +76,76 @@ def test_an_auditor_is_answered_by_the_version_that_is_active_when_asked(
                     await asked(b, auditor, version=wanted)
             monkeypatch.undo()
             assert await asked(b, auditor) == f"{REPORT}@2"
+
+    asyncio.run(work())
+
+
+# ---------------------------------------------------------------------- between a commit and the followers
+
+
+def look_after_commits(b: Bench, monkeypatch: pytest.MonkeyPatch) -> list[list[ViewInfo]]:
+    """What the list of views says after each commit, before who waits for the commit goes on."""
+    seen: list[list[ViewInfo]] = []
+    change = b.core.committer.change
+
+    async def then_look(wanted: Change) -> object:
+        result: object = await change(wanted)
+        seen.append(await b.services.views.list(b.root, "trail"))
+        return result
+
+    monkeypatch.setattr(b.core.committer, "change", then_look)
+    return seen
+
+
+def test_a_list_tells_of_a_view_that_is_committed_and_not_followed_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It replays: for the whole list to be not found, there would have to be no log."""
+
+    async def work() -> None:
+        async with views_bench(tmp_path) as b:
+            await b.services.logs.create(b.root, "trail")
+            await b.services.views.deploy(b.root, "trail", "other", Builtin(REPORT, "{}"))
+            seen = look_after_commits(b, monkeypatch)
+            await b.services.views.deploy(b.root, "trail", REPORT, Builtin(REPORT, "{}"))
+            ((new, other),) = seen
+            assert (new.name, new.state, new.applied, new.pending) == (REPORT, "replaying", 0, None)
+            assert other.name == "other"
+
+    asyncio.run(work())
+
+
+def test_a_list_tells_of_a_new_version_that_is_not_followed_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the version that answers."""
+
+    async def work() -> None:
+        async with views_bench(tmp_path) as b:
+            await b.services.logs.create(b.root, "trail")
+            await b.services.views.deploy(b.root, "trail", REPORT, Builtin(REPORT, "{}"))
+            seen = look_after_commits(b, monkeypatch)
+            await b.services.views.deploy(b.root, "trail", REPORT, ANOTHER)
+            monkeypatch.undo()
+            pending = seen[0][0].pending
+            assert pending is not None
+            assert (pending["version"], pending["state"], pending["applied"]) == (2, "replaying", 0)
+            assert seen[0][0].version == 1
+
+    asyncio.run(work())
+
+
+def test_a_list_leaves_out_a_view_whose_end_is_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it is followed for a moment more."""
+
+    async def work() -> None:
+        async with views_bench(tmp_path) as b:
+            await b.services.logs.create(b.root, "trail")
+            await b.services.views.deploy(b.root, "trail", REPORT, Builtin(REPORT, "{}"))
+            seen = look_after_commits(b, monkeypatch)
+            await b.services.views.delete(b.root, "trail", REPORT)
+            assert seen == [[]]
 
     asyncio.run(work())

@@ -55,7 +55,8 @@ class Connection(asyncio.Protocol):
         self._current: Exchange | None = None
         self._waiting: deque[Exchange] = deque()
         self._arriving: Exchange | None = None  # its body is being read
-        self._deaf = False  # what comes is dropped
+        self._deaf = False  # what comes is dropped unread
+        self._dropping = False  # what comes belongs to a request that was answered; it has a moment to end
         self._last = False  # no request is taken any more
         self._reading = True
         self._writable: asyncio.Future[None] | None = None
@@ -96,14 +97,14 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             return
         if self._arriving is None:
-            if not self._head_bytes and self._current is None:
-                self.deadline = self._loop.time() + self._hub.limits.header_seconds
             self._head_bytes += len(data)
         self._parse(data)
         if self._arriving is None and self._head_bytes > self._hub.limits.header_bytes and not self._deaf:
             self._refuse(_headers_too_large(self._hub.limits))
         if self._waiting:
             self._next()
+        elif self._head_bytes and self._current is None:
+            self._time_head()
 
     def _parse(self, data: bytes) -> None:
         try:
@@ -128,7 +129,8 @@ class Connection(asyncio.Protocol):
         self._full = False
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
-        self._next()
+        if not self._dropping:
+            self._next()
 
     # ------------------------------------------------------------------ from the parser
 
@@ -137,6 +139,13 @@ class Connection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._header_bytes = 0
         self._head_bytes = 0
+        self._head_timed = False
+
+    def _time_head(self) -> None:
+        """Give the header that has begun its time, once: nothing that happens later gives it more."""
+        if not self._head_timed:
+            self._head_timed = True
+            self.deadline = self._loop.time() + self._hub.limits.header_seconds
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -193,6 +202,8 @@ class Connection(asyncio.Protocol):
         if self._current is not None or self._lost or self._full:
             if self._waiting:
                 self.hold(reading=False)
+                if self._current is None:
+                    self.deadline = NEVER  # it sent a whole request, and reads the last answer slowly
         elif self._waiting:
             self._current = self._waiting.popleft()
             self._last = self._last or not self._current.keep_alive
@@ -207,10 +218,11 @@ class Connection(asyncio.Protocol):
 
     def _idle(self) -> None:
         """Wait for another request, or for the rest of its header."""
-        limits = self._hub.limits
-        self.deadline = self._loop.time() + (
-            limits.header_seconds if self._head_bytes else limits.idle_seconds
-        )
+        self._dropping = False
+        if self._head_bytes:
+            self._time_head()
+        else:
+            self.deadline = self._loop.time() + self._hub.limits.idle_seconds
         self.hold(reading=True)
 
     def _break(self, error: Exception) -> None:
@@ -258,7 +270,7 @@ class Connection(asyncio.Protocol):
         A connection closed over unread bytes is reset, and the reset overtakes the answer: the client would
         see a broken pipe in place of the 413.
         """
-        self._deaf = self._last = True
+        self._deaf = self._last = self._dropping = True
         self.hold(reading=True)
         if self._transport.can_write_eof():
             self._transport.write_eof()
@@ -313,6 +325,7 @@ class Connection(asyncio.Protocol):
         elif exchange.complete:
             self._next()
         else:  # what is left of its body is dropped as it comes
+            self._dropping = True
             self.deadline = self._loop.time() + _LINGER_SECONDS
             self.hold(reading=True)
 

@@ -173,11 +173,11 @@ class HttpServer:
 
     def _sweep(self) -> None:
         """Look at all deadlines now and then: a timer for each would cost every request."""
+        self._sweeping = self._loop.call_later(_SWEEP_SECONDS, self._sweep)  # first: a fault must not end it
         self.date_line = f"date: {formatdate(time.time(), usegmt=True)}"
         now = self._loop.time()
         for connection in [one for one in self._connections if one.deadline < now]:
             connection.expire()
-        self._sweeping = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
 
 
 def _tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:

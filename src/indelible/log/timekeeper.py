@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from indelible.model.clock import Clock
+from indelible.model.clock import Clock, Moment
 from indelible.model.errors import Problem
 from indelible.model.instants import MICROS_PER_SECOND, format_micros
 from indelible.model.limits import Limits
@@ -29,21 +29,28 @@ class Timekeeper:
         on_jump: Callable[[int], None],
         *,
         last_alive: int = 0,
+        noted: Moment | None = None,
         accept_start: bool = False,
     ) -> None:
         """Begin with the time that the clock shows, unless it is too far past `last_alive` (0: unknown).
 
-        A long stop and a clock that is far ahead look the same: `accept_start` is the operator's word.
+        In the boot of the moment that was `noted` last, a start is no occasion to believe anything: the boot
+        clock ran on, and the wall clock is judged as if the server had. In another, a long stop and a clock
+        that is far ahead look the same. `accept_start` is the operator's word, past a day in either.
         """
         self._clock = clock
         self._limits = limits
         self._on_jump = on_jump
         self._last_alive = last_alive
         self._accept_start = accept_start
-        wall, boot = clock.wall_micros(), clock.boot_micros()
-        self._doubted = bool(last_alive) and wall - last_alive > self._forbidden
+        shown = clock.moment()
+        expected = None if noted is None else shown.wall_after(noted)
+        self._same_boot = expected is not None
+        trusted = max(last_alive, expected or 0)
+        self._doubted = bool(trusted) and shown.wall - trusted > self._forbidden
         # The largest difference of the two clocks that was trusted.
-        self._offset = (last_alive if self._doubted else max(wall, last_alive)) - boot
+        believed = trusted if self._doubted or self._same_boot else max(shown.wall, trusted)
+        self._offset = believed - shown.boot
         self._jump: _Jump | None = None
 
     @property
@@ -72,11 +79,14 @@ class Timekeeper:
     def _judge_start(self, wall: int, offset: int) -> None:
         """Believe the clock once it is near enough to the last time alive, or if the operator says so."""
         ahead = offset - self._offset
-        if ahead > self._forbidden:
-            if not self._accept_start:
-                raise self._stopped_long(wall)
+        if ahead > self._forbidden and self._accept_start:
             self._on_jump(ahead)
-        self._doubted, self._offset = False, max(offset, self._offset)
+            self._offset = offset
+        elif not self._same_boot:  # there, it is judged as any jump is
+            if ahead > self._forbidden:
+                raise self._stopped_long(wall)
+            self._offset = max(offset, self._offset)
+        self._doubted = False
 
     def _stopped_long(self, wall: int) -> Problem:
         seconds = (wall - self._last_alive) / MICROS_PER_SECOND

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from indelible.log.alive import last_alive
+from indelible.log.alive import last_alive, noted
 from indelible.log.signers import Signers
+from indelible.model.clock import SYSTEM_CLOCK
 from indelible.model.instants import MICROS_PER_SECOND, format_micros
 from indelible.model.limits import DEFAULT_LIMITS
 from indelible.operate.sites import Site
@@ -140,17 +141,23 @@ def _database(site: Site) -> Verdict:
 
 
 def _clock(site: Site) -> Verdict:
-    return judge_clock(time.time_ns() // 1_000, site.reader.newest_time(), last_alive(site.reader))
+    now = SYSTEM_CLOCK.moment()
+    expected = now.wall_after(noted(site.reader))
+    return judge_clock(now.wall, site.reader.newest_time(), last_alive(site.reader), expected)
 
 
-def judge_clock(now: int, newest: int, alive: int) -> Verdict:
-    """Whether this clock goes with the newest event and with the last time that a server was alive."""
+def judge_clock(now: int, newest: int, alive: int, expected: int | None = None) -> Verdict:
+    """Whether this clock goes with the newest event and with the last time that a server was alive.
+
+    `expected` is what it should show by the boot clock, where the machine stayed up since.
+    """
     if newest > now + FUTURE_MICROS:
         return (
             "look",
             f"an event is dated {format_micros(newest)}, ahead of this clock: times stand still until then",
         )
-    if alive and now - alive > DEFAULT_LIMITS.clock_forbidden_seconds * MICROS_PER_SECOND:
+    trusted = max(alive, expected or 0)
+    if trusted and now - trusted > DEFAULT_LIMITS.clock_forbidden_seconds * MICROS_PER_SECOND:
         says = f"it shows {format_micros(now)}, and the deployment was last alive at {format_micros(alive)}"
         return "look", f"{says}: if it is right, start the server once with --accept-clock"
     return "ok", "no event is dated in the future"

@@ -58,7 +58,7 @@ class Workspaces:
         workspace_id = uuid.UUID(bytes=self._core.randomness(16), version=4)
 
         def apply(transaction: Transaction, now: int) -> tuple[KeyRow, Sequence[AuditEvent]]:
-            if len(self._core.reader.workspaces()) >= self._core.limits.workspaces:
+            if self._core.reader.workspace_count() >= self._core.limits.workspaces:
                 limit = self._core.limits.workspaces
                 raise Problem("limit_reached", f"a deployment holds at most {limit} workspaces", limit=limit)
             try:

@@ -129,6 +129,9 @@ class Reader(Protocol):
     def workspaces(self) -> list[WorkspaceRow]:
         """All workspaces, oldest first."""
 
+    def workspace_count(self) -> int:
+        """How many workspaces there are."""
+
     def workspace_by_key(self, key: int) -> WorkspaceRow | None:
         """The workspace with this number inside the store."""
 

@@ -135,6 +135,11 @@ class SqliteReader:
         """See `Reader`."""
         return [WorkspaceRow(*row) for row in self._rows(_WORKSPACE + "ORDER BY key")]
 
+    def workspace_count(self) -> int:
+        """See `Reader`."""
+        row = self._row("SELECT count(*) FROM workspace")
+        return int(row[0]) if row else 0
+
     def workspace_by_key(self, key: int) -> WorkspaceRow | None:
         """See `Reader`."""
         row = self._row(_WORKSPACE + "WHERE key = ?", key)

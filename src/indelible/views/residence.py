@@ -24,7 +24,7 @@ from indelible.views.pending import Promise
 from indelible.views.ports import EventSource, Host, Objects
 from indelible.views.room import Room
 from indelible.views.turns import Ticket, Turns, Urgency
-from indelible.views.types import Deployment, Follow
+from indelible.views.types import NOT_BEGUN, Deployment, Follow
 
 PULSE_SECONDS = 0.025
 """Views follow commits at most this often; a question does not wait for it."""
@@ -154,12 +154,9 @@ class Residence:
         follower.end(forget_snapshots=forget_snapshots)
 
     def status(self, view_id: str, version: int) -> Follow:
-        """How far a version has come.
-
-        Raises:
-            Problem: `not_found`.
-        """
-        return self._find(view_id, version).status()
+        """How far a version has come. One whose deployment is committed and not added yet has not begun."""
+        follower = self._followers.get((view_id, version))
+        return NOT_BEGUN if follower is None else follower.status()
 
     def _find(self, view_id: str, version: int) -> Follower:
         follower = self._followers.get((view_id, version))

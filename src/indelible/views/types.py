@@ -40,3 +40,6 @@ class Follow(NamedTuple):
     resident: bool
     snapshot: int | None = None  # the sequence of the newest snapshot
     note: str | None = None  # what an operator should know: why there are no snapshots, what is retried
+
+
+NOT_BEGUN = Follow("replaying", applied=0, error=None, memory_bytes=0, resident=False)
