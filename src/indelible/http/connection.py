@@ -18,6 +18,8 @@ from indelible.model.limits import Limits
 
 _LINGER_SECONDS = 2.0
 _PIPELINED = 16  # requests that may wait behind the one that is served
+_FRAMING = ("content-length", "transfer-encoding")
+_SECOND_HEAD = "POST / HTTP/1.1\r\nConnection: close\r\n"
 
 
 class Hub(Protocol):
@@ -108,8 +110,8 @@ class Connection(asyncio.Protocol):
     def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._deaf = self._last = True  # answered as it is; nothing else is spoken here
+        except httptools.HttpParserUpgrade as error:
+            self._decline(data[error.args[0] :])
         except httptools.HttpParserCallbackError as error:
             if not isinstance(error.__context__, _Enough):
                 raise
@@ -118,6 +120,18 @@ class Connection(asyncio.Protocol):
                 self._arriving.fail(ValueError("its trailers are over the limit"))
         except httptools.HttpParserError as error:
             self._break(error)
+
+    def _decline(self, rest: bytes) -> None:
+        """Read a request that offers another protocol as if it did not (RFC 9110, 7.8).
+
+        httptools ends such a request with its header. A body it may have all the same (Java's client offers
+        HTTP/2 with every request), so a second parser reads that, told no more than how it is framed.
+        """
+        exchange = self._arriving = self._waiting[-1]
+        exchange.complete = exchange.keep_alive = False
+        self._parser = httptools.HttpRequestParser(self)
+        framing = [f"{name}: {exchange.headers[name]}\r\n" for name in _FRAMING if exchange.headers.get(name)]
+        self._parse("".join([_SECOND_HEAD, *framing, "\r\n"]).encode() + rest)
 
     def pause_writing(self) -> None:
         """Much is queued: the client reads slowly."""
@@ -158,6 +172,8 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The header is whole: this is a request."""
+        if self._arriving is not None:
+            return  # it is known: see `_decline`
         parser = self._parser
         headers = RequestHeaders(self._headers)
         version = parser.get_http_version()
