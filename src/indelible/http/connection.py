@@ -182,8 +182,11 @@ class Connection(asyncio.Protocol):
         )
         if self._header_bytes + len(self._target) > self._hub.limits.header_bytes:
             exchange.fault = _headers_too_large(self._hub.limits)
-        elif version == "1.1" and len(headers.get_all("host")) != 1:
-            exchange.fault = Problem("malformed", "send one Host header")
+        elif version == "1.1":
+            if not headers.once("host"):
+                exchange.fault = Problem("malformed", "send one Host header")
+        elif version != "1.0" or "transfer-encoding" in headers:  # RFC 9112, 6.1: its framing is in doubt
+            exchange.fault = Problem("malformed", "that is not HTTP/1.1")
         exchange.keep_alive = parser.should_keep_alive() and exchange.fault is None
         self._arriving = exchange
         self._begin_head()

@@ -154,7 +154,8 @@ class Exchange:
     def ask(self) -> None:
         """Have the body sent: a client that waits to be told (RFC 9110, 10.1.1) is told."""
         self._asked = True
-        if not self.received and (self.headers.get("expect") or "").lower() == "100-continue":
+        expected = (self.headers.get("expect") or "").lower()
+        if expected == "100-continue" and not self.received and self.version == "1.1":
             self.wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.wire.hold(reading=True)
 
@@ -254,8 +255,13 @@ class Exchange:
         return not self.keep_alive or not (self.complete or self._left_over() <= _LEFT_OVER_BYTES)
 
     def _left_over(self) -> int:
-        length = self.headers.get("content-length")
-        return int(length) - self.received if length else _LEFT_OVER_BYTES + 1
+        """How much of the body will still come, or more than is read on where nobody knows.
+
+        Who waited to be told to send it may never do so, and what came next would be taken for it.
+        """
+        length = self.headers.length
+        untold = "expect" in self.headers and not self._asked and not self.received
+        return _LEFT_OVER_BYTES + 1 if length is None or untold else length - self.received
 
     def _end(self, *, closing: bool) -> None:
         self._answered = True
