@@ -126,11 +126,11 @@ def serving(tls: tuple[Path, Path] | None = None) -> Iterator[Running]:
 
 def until_closed(connection: socket.socket) -> bytes:
     """Read until the server closes."""
-    received = b""
+    received = bytearray()
     with contextlib.suppress(ConnectionResetError):
         while piece := connection.recv(65_536):
             received += piece
-    return received
+    return bytes(received)
 
 
 def eventually(true: Callable[[], bool], seconds: float = 10) -> bool:
