@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -43,6 +44,8 @@ class Nothing:
         self.waiting = threading.Event()
         self.wait_ended = threading.Event()
         self.stream_length = 1_000_000
+        self.page_events = 0  # how many a page has, of 10 KB each
+        self.gate: asyncio.Event | None = None  # appends wait for it
 
     def authenticate(self, _authorization: str | None) -> Caller:
         """Let everyone in."""
@@ -50,6 +53,8 @@ class Nothing:
 
     async def append(self, _caller: Caller, _log: str, payload: bytes, **_rest: Any) -> Appended:
         """Note how many bytes came."""
+        if self.gate is not None:
+            await self.gate.wait()
         self.appended.append(len(payload))
         return Appended(Receipt(1, 0, bytes(32), bytes(16), bytes(16)), "origin", False, None)
 
@@ -60,7 +65,7 @@ class Nothing:
             await asyncio.sleep(wait_seconds)
         finally:
             self.wait_ended.set()
-        return EventPage([], None)
+        return EventPage([EVENT] * self.page_events, None)
 
     async def stream(self, _caller: Caller, log: str, **_rest: Any) -> AsyncIterator[list[Event]]:
         """Give more events than any buffer holds."""
@@ -91,8 +96,8 @@ class Running(NamedTuple):
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[Running]:
-    """Serve until the block ends."""
+def serving(tls: tuple[Path, Path] | None = None) -> Iterator[Running]:
+    """Serve until the block ends, with a certificate and its key over TLS."""
     loop = uvloop.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -105,7 +110,9 @@ def serving() -> Iterator[Running]:
     server = HttpServer()
 
     async def start() -> tuple[str, int]:
-        listening = await server.start(HttpApp(services, limits=LIMITS), port=0, limits=LIMITS)
+        app = HttpApp(services, limits=LIMITS)
+        cert, key = tls or (None, None)
+        listening = await server.start(app, port=0, tls_cert=cert, tls_key=key, limits=LIMITS)
         return listening.host, listening.port
 
     try:
@@ -119,11 +126,11 @@ def serving() -> Iterator[Running]:
 
 def until_closed(connection: socket.socket) -> bytes:
     """Read until the server closes."""
-    received = b""
+    received = bytearray()
     with contextlib.suppress(ConnectionResetError):
         while piece := connection.recv(65_536):
             received += piece
-    return received
+    return bytes(received)
 
 
 def eventually(true: Callable[[], bool], seconds: float = 10) -> bool:

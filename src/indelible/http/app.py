@@ -26,11 +26,12 @@ from indelible.http.routes import all_routes
 from indelible.http.server import Listening
 from indelible.http.table import Route, Tree
 from indelible.model.errors import Problem
-from indelible.model.limits import DEFAULT_LIMITS, Limits
+from indelible.model.limits import DEFAULT_LIMITS, KIB, Limits
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z", re.ASCII)
 _GONE = 499  # in the metrics only: the client left before it was answered
 _UNROUTED = "none"
+_PIECE_BYTES = 128 * KIB
 _ALWAYS: Headers = [("server", "indelible"), ("x-content-type-options", "nosniff")]
 _T = TypeVar("_T")
 
@@ -86,10 +87,14 @@ class HttpApp:
         except Exception:  # noqa: BLE001 - the outermost edge: logged with its traceback, answered as `internal`
             structlog.get_logger().exception("request_failed", route=name)
             answer = _refuse(internal(request_id), request_id)
-        if answer is None:
+        try:
+            if answer is None:
+                exchange.abandon()
+            else:
+                await self._send(exchange, answer, request_id)
+        except Exception:  # noqa: BLE001 - the same; the client sees that its answer has no end
+            structlog.get_logger().exception("answer_failed", route=name)
             exchange.abandon()
-        else:
-            await self._send(exchange, answer, request_id)
         status = _GONE if answer is None else answer.status
         telemetry.requests.note(name, status, time.perf_counter() - started)
 
@@ -153,6 +158,8 @@ class HttpApp:
         headers: Headers = [*answer.headers, *_ALWAYS, ("x-request-id", request_id)]
         if isinstance(answer, Stream):
             await exchange.stream(answer.status, headers, _visibly(answer.pieces, request_id))
+        elif len(answer.body) > _PIECE_BYTES:
+            await exchange.stream(answer.status, headers, _cut(answer.body), len(answer.body))
         else:
             exchange.respond(answer.status, headers, answer.body)
 
@@ -171,6 +178,13 @@ class HttpApp:
 def _refuse(problem: Problem, request_id: str) -> Answer:
     telemetry.refusals_total.labels(problem.code.name).inc()
     return problem_answer(problem, request_id)
+
+
+async def _cut(body: bytes) -> AsyncIterator[memoryview]:
+    """Give a large answer in pieces: others have their turn, and it is not encrypted before it is wanted."""
+    view = memoryview(body)
+    for at in range(0, len(body), _PIECE_BYTES):
+        yield view[at : at + _PIECE_BYTES]
 
 
 async def _visibly(pieces: AsyncIterator[bytes], request_id: str) -> AsyncIterator[bytes]:

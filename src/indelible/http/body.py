@@ -71,7 +71,7 @@ def check_headers(headers: RequestHeaders, limit: int) -> int | None:
         if (headers.get("transfer-encoding") or "").lower() != "chunked":
             raise Problem("unsupported_media_type", "send the body with no Transfer-Encoding but chunked")
         return None
-    length = int(headers.get("content-length") or 0)
+    length = headers.length or 0
     if length > limit:
         raise _too_large(limit)
     return length

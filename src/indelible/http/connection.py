@@ -14,17 +14,19 @@ import httptools
 from indelible.http.exchange import NEVER, Exchange
 from indelible.http.request import RequestHeaders
 from indelible.model.errors import Problem
-from indelible.model.limits import Limits
+from indelible.model.limits import KIB, Limits
 
 _LINGER_SECONDS = 2.0
 _PIPELINED = 16  # requests that may wait behind the one that is served
+_TLS_QUEUE_BYTES = 64 * KIB
+_FRAMING = ("content-length", "transfer-encoding")
+_SECOND_HEAD = "POST / HTTP/1.1\r\nConnection: close\r\n"
 
 
 class Hub(Protocol):
     """What connections share: the server."""
 
     limits: Limits
-    stopping: bool
     date_line: str
 
     def opened(self, connection: "Connection") -> None:
@@ -58,6 +60,8 @@ class Connection(asyncio.Protocol):
         self._deaf = False  # what comes is dropped unread
         self._dropping = False  # what comes belongs to a request that was answered; it has a moment to end
         self._last = False  # no request is taken any more
+        self._over = False  # the client sends nothing more
+        self._ending = False  # no request is served any more
         self._reading = True
         self._writable: asyncio.Future[None] | None = None
         self._full = False
@@ -71,11 +75,13 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self.deadline = self._loop.time() + self._hub.limits.header_seconds
         self.was_open = True
+        if self.scheme == "https":  # what TLS has queued counts against the time that its end may take
+            self._transport.set_write_buffer_limits(_TLS_QUEUE_BYTES)
         self._hub.opened(self)
 
     def connection_lost(self, _error: Exception | None) -> None:
         """End: whoever waits on this connection is told."""
-        self._lost = self._last = self._deaf = True
+        self._lost = self._last = self._deaf = self._over = self._ending = True
         self.deadline = NEVER
         self._waiting.clear()
         if self._current is not None:
@@ -86,39 +92,53 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client sends nothing more; what it asked for is still answered."""
-        self._last = True
-        if self._current is None:
-            return False
-        self._current.left()
-        return not self._deaf and self.scheme == "http"  # TLS has no half-open connections
+        self._last = self._over = True
+        for exchange in (self._current, self._arriving):
+            if exchange is not None:
+                exchange.left()
+        answering = self._current is not None or len(self._waiting) > 0
+        return answering and self.scheme == "http"  # TLS has no half-open connections
 
     def data_received(self, data: bytes) -> None:
         """Read what came."""
         if self._deaf:
             return
-        if self._arriving is None:
-            self._head_bytes += len(data)
+        self._head_bytes += len(data)
         self._parse(data)
-        if self._arriving is None and self._head_bytes > self._hub.limits.header_bytes and not self._deaf:
-            self._refuse(_headers_too_large(self._hub.limits))
+        if self._head_bytes > self._hub.limits.header_bytes and not self._deaf:
+            self._overflow()
         if self._waiting:
             self._next()
-        elif self._head_bytes and self._current is None:
+        elif self._head_bytes and self._current is None and self._arriving is None:
             self._time_head()
 
     def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._deaf = self._last = True  # answered as it is; nothing else is spoken here
+        except httptools.HttpParserUpgrade as error:
+            self._decline(data[error.args[0] :])
         except httptools.HttpParserCallbackError as error:
             if not isinstance(error.__context__, _Enough):
                 raise
             self._deaf = self._last = True
             if self._arriving is not None:
-                self._arriving.fail(ValueError("its trailers are over the limit"))
+                self._overflow()
+            elif self._waiting:
+                self._waiting[-1].keep_alive = False
         except httptools.HttpParserError as error:
             self._break(error)
+
+    def _decline(self, rest: bytes) -> None:
+        """Read a request that offers another protocol as if it did not (RFC 9110, 7.8).
+
+        httptools ends such a request with its header. A body it may have all the same (Java's client offers
+        HTTP/2 with every request), so a second parser reads that, told no more than how it is framed.
+        """
+        exchange = self._arriving = self._waiting[-1]
+        exchange.complete = exchange.keep_alive = False
+        self._parser = httptools.HttpRequestParser(self)
+        framing = [f"{name}: {exchange.headers[name]}\r\n" for name in _FRAMING if exchange.headers.get(name)]
+        self._parse("".join([_SECOND_HEAD, *framing, "\r\n"]).encode() + rest)
 
     def pause_writing(self) -> None:
         """Much is queued: the client reads slowly."""
@@ -149,7 +169,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        if len(self._waiting) >= _PIPELINED:
+        if len(self._waiting) >= _PIPELINED or self._last:
             raise _Enough
         self._head_bytes = max(1, self._head_bytes)
 
@@ -167,6 +187,8 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The header is whole: this is a request."""
+        if self._arriving is not None:
+            return  # it is known: see `_decline`
         parser = self._parser
         headers = RequestHeaders(self._headers)
         version = parser.get_http_version()
@@ -175,8 +197,11 @@ class Connection(asyncio.Protocol):
         )
         if self._header_bytes + len(self._target) > self._hub.limits.header_bytes:
             exchange.fault = _headers_too_large(self._hub.limits)
-        elif version == "1.1" and len(headers.get_all("host")) != 1:
-            exchange.fault = Problem("malformed", "send one Host header")
+        elif version == "1.1":
+            if not headers.once("host"):
+                exchange.fault = Problem("malformed", "send one Host header")
+        elif version != "1.0" or "transfer-encoding" in headers:  # RFC 9112, 6.1: its framing is in doubt
+            exchange.fault = Problem("malformed", "that is not HTTP/1.1")
         exchange.keep_alive = parser.should_keep_alive() and exchange.fault is None
         self._arriving = exchange
         self._begin_head()
@@ -184,6 +209,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, piece: bytes) -> None:
         """A piece of the body."""
+        self._head_bytes = 0
         cast("Exchange", self._arriving).feed(piece)
 
     def on_message_complete(self) -> None:
@@ -193,28 +219,37 @@ class Connection(asyncio.Protocol):
         self._arriving = None
         self._begin_head()
         if self._current is None and not self._waiting:  # it was answered long ago
-            self._idle()
+            self._next()
 
     # ------------------------------------------------------------------ one request after the other
 
     def _next(self) -> None:
         """Serve the next request, if it is time for it."""
-        if self._current is not None or self._lost or self._full:
+        if self._ending:
+            return
+        if self._current is not None or self._full:
             if self._waiting:
                 self.hold(reading=False)
                 if self._current is None:
                     self.deadline = NEVER  # it sent a whole request, and reads the last answer slowly
         elif self._waiting:
-            self._current = self._waiting.popleft()
-            self._last = self._last or not self._current.keep_alive
-            self.deadline = NEVER
-            self._hub.serve(self._current)
-            if self._waiting:
-                self.hold(reading=False)
-        elif self._last or self._hub.stopping:
+            self._begin(self._waiting.popleft())
+        elif self._last:
             self._close()
         else:
             self._idle()
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._current = exchange
+        self._last = self._last or not exchange.keep_alive
+        self.deadline = NEVER
+        if self._over:
+            exchange.left()
+        self._hub.serve(exchange)
+        if self._waiting:
+            self.hold(reading=False)
+        elif exchange.complete:
+            self.hold(reading=True)  # so as to see when the client leaves
 
     def _idle(self) -> None:
         """Wait for another request, or for the rest of its header."""
@@ -224,6 +259,14 @@ class Connection(asyncio.Protocol):
         else:
             self.deadline = self._loop.time() + self._hub.limits.idle_seconds
         self.hold(reading=True)
+
+    def _overflow(self) -> None:
+        """More came than a header or trailers may have."""
+        if self._arriving is None:
+            self._refuse(_headers_too_large(self._hub.limits))
+        else:
+            self._deaf = self._last = True
+            self._arriving.fail(ValueError("what is not its content is over the limit of headers"))
 
     def _break(self, error: Exception) -> None:
         """What came is no HTTP: the request that it belongs to is refused, and nothing more is read."""
@@ -248,33 +291,44 @@ class Connection(asyncio.Protocol):
         if self._current is not None:
             self._current.fail(TimeoutError("the body came too slowly"))
         else:
-            self._transport.abort()
+            self._close_now()
 
     @property
-    def task(self) -> asyncio.Task[None] | None:
-        """What answers the request that is served, if one is."""
-        return None if self._current is None else self._current.task
+    def busy(self) -> bool:
+        """Whether a request is being answered, or its answer is on its way to the socket."""
+        return self._current is not None or self._transport.get_write_buffer_size() > 0
 
     def stop(self) -> None:
         """Close as soon as what was accepted is answered."""
-        if self._current is None and not self._waiting:
+        self._last = True
+        if self._waiting:
+            self._waiting[-1].keep_alive = False
+        elif self._current is not None:
+            self._current.keep_alive = False
+        elif not self._ending:
             self._close()
 
     def _close(self) -> None:
-        self._deaf = self._last = True
-        self._transport.close()
-
-    def _linger(self) -> None:
-        """Let what the client still sends run out for a moment, and close.
+        """Serve nothing more, send what is queued, and end.
 
         A connection closed over unread bytes is reset, and the reset overtakes the answer: the client would
-        see a broken pipe in place of the 413.
+        see a broken pipe in place of the 413. So what it still sends runs out for a moment.
         """
-        self._deaf = self._last = self._dropping = True
+        unread = self._deaf or self._arriving is not None or not self._reading
+        self._ending = self._deaf = self._last = True
+        self._waiting.clear()
+        if self._over or not unread:
+            self._close_now()
+            return
         self.hold(reading=True)
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self.deadline = self._loop.time() + _LINGER_SECONDS
+
+    def _close_now(self) -> None:
+        self._ending = self._deaf = self._last = True
+        self.deadline = NEVER
+        self._transport.close()
 
     # ------------------------------------------------------------------ for the exchange
 
@@ -288,7 +342,7 @@ class Connection(asyncio.Protocol):
         """See `Wire`."""
         return self._hub.date_line
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """See `Wire`."""
         if not self._lost:
             self._transport.write(data)
@@ -307,7 +361,7 @@ class Connection(asyncio.Protocol):
 
     def hold(self, *, reading: bool) -> None:
         """See `Wire`."""
-        if reading != self._reading and not self._lost:
+        if reading != self._reading and not self._over:
             self._reading = reading
             with suppress(RuntimeError):  # it is closing, and reads no more
                 (self._transport.resume_reading if reading else self._transport.pause_reading)()
@@ -317,11 +371,8 @@ class Connection(asyncio.Protocol):
         exchange, self._current = self._current, None
         if self._lost or exchange is None:
             return
-        if closing or self._hub.stopping:
-            if exchange.complete and not self._deaf:
-                self._close()
-            else:
-                self._linger()
+        if closing:
+            self._close()
         elif exchange.complete:
             self._next()
         else:  # what is left of its body is dropped as it comes

@@ -16,6 +16,7 @@ _LEFT_OVER_BYTES = 64 * KIB  # a refused body with no more than this is read on 
 _AHEAD_BYTES = 64 * KIB  # of a body that nobody asked for yet
 _JOINED_BYTES = 16 * KIB  # above this, header and body are not copied together
 NEVER = float("inf")
+Pieces = AsyncIterator[bytes] | AsyncIterator[memoryview]
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}" for status in HTTPStatus}
 
 
@@ -29,7 +30,7 @@ class Wire(Protocol):
     def client(self) -> str:
         """The address of the other side."""
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """Queue bytes."""
 
     async def drained(self) -> None:
@@ -139,7 +140,6 @@ class Exchange:
     def left(self) -> None:
         """The client sends nothing more, and may have gone."""
         self._left = True
-        self.keep_alive = False
         if not self.complete:
             self.fail(EOFError("the body ended before its end"))
         if self._gone is not None and not self._gone.done():
@@ -154,7 +154,8 @@ class Exchange:
     def ask(self) -> None:
         """Have the body sent: a client that waits to be told (RFC 9110, 10.1.1) is told."""
         self._asked = True
-        if not self.received and (self.headers.get("expect") or "").lower() == "100-continue":
+        expected = (self.headers.get("expect") or "").lower()
+        if expected == "100-continue" and not self.received and self.version == "1.1":
             self.wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.wire.hold(reading=True)
 
@@ -208,15 +209,26 @@ class Exchange:
             self.wire.send(head + body)
         self._end(closing=closing)
 
-    async def stream(self, status: int, headers: Headers, pieces: AsyncIterator[bytes]) -> None:
+    async def stream(
+        self,
+        status: int,
+        headers: Headers,
+        pieces: Pieces,
+        length: int | None = None,
+    ) -> None:
         """Answer with pieces, asked for as fast as the client takes them, until they end or it has gone.
 
-        An exception of `pieces` leaves the answer without its end, which the client sees.
+        Given `length`, they have so many bytes in all. An exception of `pieces` leaves the answer without its
+        end, which the client sees.
         """
-        chunked = self.version == "1.1"
-        closing = self._closes() or not chunked
+        chunked = length is None and self.version == "1.1"
+        closing = self._closes() or (length is None and not chunked)
         lines = self._lines(status, headers, closing=closing)
-        self.wire.send(_encode([*lines, "transfer-encoding: chunked"] if chunked else lines))
+        if length is not None:
+            lines.append(f"content-length: {length}")
+        elif chunked:
+            lines.append("transfer-encoding: chunked")
+        self.wire.send(_encode(lines))
         ended = False
         try:
             if self.method != "HEAD":
@@ -226,18 +238,18 @@ class Exchange:
         finally:
             self._end(closing=closing or not ended)
             with suppress(AttributeError):  # an iterator that is no generator has nothing to close
-                await pieces.aclose()  # type: ignore[attr-defined]  # the same
+                await pieces.aclose()  # type: ignore[union-attr]  # the same
 
-    async def _pump(self, pieces: AsyncIterator[bytes], *, chunked: bool) -> None:
+    async def _pump(self, pieces: Pieces, *, chunked: bool) -> None:
         async for piece in pieces:
             if piece:
-                self.wire.send(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                self.wire.send(b"".join((b"%x\r\n" % len(piece), piece, b"\r\n")) if chunked else piece)
                 await self.wire.drained()
         if chunked:
             self.wire.send(b"0\r\n\r\n")
 
     def abandon(self) -> None:
-        """Answer nothing: the client has gone."""
+        """Answer nothing, or no more: the client has gone, or its answer can't be given."""
         self._end(closing=True)
 
     def _lines(self, status: int, headers: Headers, *, closing: bool) -> list[str]:
@@ -254,10 +266,17 @@ class Exchange:
         return not self.keep_alive or not (self.complete or self._left_over() <= _LEFT_OVER_BYTES)
 
     def _left_over(self) -> int:
-        length = self.headers.get("content-length")
-        return int(length) - self.received if length else _LEFT_OVER_BYTES + 1
+        """How much of the body will still come, or more than is read on where nobody knows.
+
+        Who waited to be told to send it may never do so, and what came next would be taken for it.
+        """
+        length = self.headers.length
+        untold = "expect" in self.headers and not self._asked and not self.received
+        return _LEFT_OVER_BYTES + 1 if length is None or untold else length - self.received
 
     def _end(self, *, closing: bool) -> None:
+        if self._answered:
+            return  # the connection is at another request by now
         self._answered = True
         self._pieces.clear()
         self.wire.answered(closing=closing)

@@ -33,7 +33,7 @@ def check_local(peer: Peer, headers: RequestHeaders, port: int) -> None:
     for host in (headers.get("host"), peer.authority):
         if host is not None and not _is_ours(f"{scheme}://{host}", port):
             raise _foreign("Host")
-    if "host" not in headers or len(headers.get_all("host")) != 1:
+    if not headers.once("host"):
         raise _foreign("Host")
     if "origin" in headers and not _is_ours(headers.get("origin") or "", port):
         raise _foreign("Origin")

@@ -21,13 +21,23 @@ class RequestHeaders(dict[str, str | None]):
         )
         self._given = given
 
-    def get_all(self, name: str, /) -> list[str]:
-        """Return all values that are ASCII, first to last."""
+    def once(self, name: str, /) -> bool:
+        """Say whether a header is given, once, and is ASCII."""
+        if self.get(name) is None:
+            return False
         if len(self._given) == len(self):
-            value = self.get(name)
-            return [] if value is None else [value]
-        values = [value for key, value in self._given if key.decode("latin-1").lower() == name]
-        return [value.decode().rstrip() for value in values if value.isascii()]
+            return True
+        return [key.decode("latin-1").lower() for key, _ in self._given].count(name) == 1
+
+    @property
+    def length(self) -> int | None:
+        """What Content-Length says.
+
+        It was read before, as a word of 64 bits, so that only zeros can stand in front of the last 20 digits;
+        Python refuses to read thousands of them.
+        """
+        value = self.get("content-length")
+        return int(value[-20:]) if value else None
 
 
 class Peer(Protocol):
@@ -79,7 +89,7 @@ class Request:
         value = self.headers.get(name)
         if value is None:
             raise Problem("malformed", f"the header {name} must be visible ASCII", header=name)
-        if len(self.headers.get_all(name)) > 1:
+        if not self.headers.once(name):
             raise Problem("malformed", f"the header {name} is given twice", header=name)
         return value
 

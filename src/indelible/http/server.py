@@ -21,6 +21,8 @@ from indelible.model.limits import DEFAULT_LIMITS, Limits
 
 _FILES_ELSEWHERE = 512
 _SWEEP_SECONDS = 0.5
+_LOOK_SECONDS = 0.02
+_CLOSING_SECONDS = 2.0  # at a stop, for clients to take what was sent and to agree to the end of TLS
 _PAUSE_SECONDS = 0.1  # after a connection could not be accepted: no files are left, for example
 
 
@@ -115,12 +117,15 @@ class HttpServer:
         return done
 
     async def _ended(self, deadline: float) -> bool:
-        """Whether all that was accepted is answered by then."""
-        while tasks := [one.task for one in self._connections if one.task is not None]:
-            left = deadline - self._loop.time()
-            if left <= 0:
-                return False
-            await asyncio.wait(tasks, timeout=left)
+        """Whether all that was accepted is answered by then; what only is to close has a moment for it."""
+        moment = self._loop.time() + _CLOSING_SECONDS
+        while self._connections:
+            now = self._loop.time()
+            if now >= moment and not any(one.busy for one in self._connections):
+                break
+            if now >= deadline:
+                return not any(one.busy for one in self._connections)
+            await asyncio.sleep(_LOOK_SECONDS)
         return True
 
     # ------------------------------------------------------------------ connections
