@@ -70,6 +70,15 @@ def result(process: "subprocess.Popen[bytes]") -> Result:
     return Result(**json.loads(lines[0]))
 
 
+def rounds(load: Load, count: int) -> list[Result]:
+    """Put a load on several times, each for its share of the time; slowest first.
+
+    A machine that others share is slower for seconds at a time: the middle of several says more than one.
+    """
+    each = load._replace(seconds=load.seconds / count)
+    return sorted((run(each) for _ in range(count)), key=lambda one: one.per_second)
+
+
 def run(load: Load) -> Result:
     """Put a load on, and return what came of it."""
     with running(load) as process:

@@ -182,7 +182,7 @@ def main() -> None:
     require_wrk()
     report, seconds, events = (
         Report(),
-        3.0 if options.quick else 10.0,
+        5.0 if options.quick else 20.0,
         200_000 if options.quick else 5_000_000,
     )
     work = Path(tempfile.mkdtemp(prefix="indelible-bench-"))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import httpx
 
-from bench.load import Load, Result, result, run, running
+from bench.load import Load, Result, result, rounds, run, running
 from bench.processes import Ours
 from indelible.views.residence import RECENT_KEY
 
@@ -18,6 +18,7 @@ EVENT = (
     b'"changes":{"status":["draft","sent"]},"ip":"192.168.1.42"}'
 )
 BATCH = 1_000
+ROUNDS = 5
 
 
 def varied_batch(start: int, count: int = BATCH) -> bytes:
@@ -43,15 +44,16 @@ def make_log(server: Ours, name: str) -> str:
         return f"/logs/{answer.json()['log_id']}"
 
 
-def singles(server: Ours, seconds: float, *, keyed: bool) -> Result:
-    """Single appends at 64 connections to one log."""
+def singles(server: Ours, seconds: float, *, keyed: bool) -> list[Result]:
+    """Single appends at 64 connections to one log, in several rounds; slowest first."""
     log = make_log(server, "singles-keyed" if keyed else "singles")
-    return run(Load(f"{server.url}{log}/append", server.headers, EVENT, 64, seconds, keyed))
+    return rounds(Load(f"{server.url}{log}/append", server.headers, EVENT, 64, seconds, keyed), ROUNDS)
 
 
-def peer_singles(url: str, seconds: float) -> Result:
+def peer_singles(url: str, seconds: float) -> list[Result]:
     """The same load on the peer."""
-    return run(Load(f"{url}/logs/acme/append", {"Content-Type": "application/json"}, EVENT, 64, seconds))
+    headers = {"Content-Type": "application/json"}
+    return rounds(Load(f"{url}/logs/acme/append", headers, EVENT, 64, seconds), ROUNDS)
 
 
 def batches(server: Ours, seconds: float) -> Result:

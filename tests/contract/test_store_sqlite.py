@@ -288,7 +288,7 @@ def test_housekeeping_copies_beside_the_writer_and_then_begins_the_log_anew(
 def test_a_full_disk_at_housekeeping_stops_nothing(tmp_path: Path, disk: Disk, by_writer: bool) -> None:
     """The log of pages stays where it is while the database cannot grow, whoever copies; commits go on."""
     store, _, _ = grown(tmp_path)
-    store._passed = by_writer
+    store._passed_pages = store._wal_pages if by_writer else 0
     disk.fail("write", "indelible.db", apsw.SQLITE_FULL)
     pass_by(store)
     _put(store, b"1")
@@ -306,7 +306,7 @@ def test_a_failed_sync_of_the_database_at_housekeeping_breaks_the_store(
 ) -> None:
     """Pages whose sync failed must not be taken for stored, whoever copied them."""
     store, log, chunks = grown(tmp_path)
-    store._passed = by_writer
+    store._passed_pages = store._wal_pages if by_writer else 0
     disk.fail("sync", "indelible.db", apsw.SQLITE_IOERR_FSYNC)
     if not by_writer:
         pass_by(store)

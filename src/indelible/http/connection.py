@@ -18,6 +18,7 @@ from indelible.model.limits import KIB, Limits
 
 _LINGER_SECONDS = 2.0
 _PIPELINED = 16  # requests that may wait behind the one that is served
+_LONG_READ_BYTES = 128 * KIB  # so much at once comes of a long body, and more follows
 _TLS_QUEUE_BYTES = 64 * KIB
 _FRAMING = ("content-length", "transfer-encoding")
 _SECOND_HEAD = "POST / HTTP/1.1\r\nConnection: close\r\n"
@@ -105,12 +106,25 @@ class Connection(asyncio.Protocol):
             return
         self._head_bytes += len(data)
         self._parse(data)
+        if len(data) >= _LONG_READ_BYTES:
+            self._give_way()
         if self._head_bytes > self._hub.limits.header_bytes and not self._deaf:
             self._overflow()
         if self._waiting:
             self._next()
         elif self._head_bytes and self._current is None and self._arriving is None:
             self._time_head()
+
+    def _give_way(self) -> None:
+        """Let others have their turn: a client that sends fast would else be read for many milliseconds."""
+        if self._reading and not self._over:
+            self._transport.pause_reading()
+            self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if self._reading and not self._over:
+            with suppress(RuntimeError):  # it is closing, and reads no more
+                self._transport.resume_reading()
 
     def _parse(self, data: bytes) -> None:
         try:

@@ -13,8 +13,8 @@ from indelible.store.sqlite_read import translate
 class Checkpointer:
     """Passive checkpoints on a thread and a connection of their own, one pass at a time.
 
-    A pass takes what was committed when it began. What is committed meanwhile is little; the writer copies
-    that itself, and then SQLite begins its log anew. Commits are durable without any of this: a pass only
+    A pass takes what was committed when it began. Once little is committed meanwhile, the writer copies that
+    itself, and then SQLite begins its log anew. Commits are durable without any of this: a pass only
     keeps the log short.
     """
 

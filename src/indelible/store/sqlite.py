@@ -25,6 +25,7 @@ OLDEST_SQLITE = (3, 51, 3)
 PAGE_BYTES = 4 << 10
 WAL_PAGES_BEFORE_CHECKPOINT = 2_048
 WAL_PAGES_AT_MOST = 16 * WAL_PAGES_BEFORE_CHECKPOINT
+WAL_PAGES_LEFT = WAL_PAGES_BEFORE_CHECKPOINT // 8  # so few the writer copies itself
 
 
 class SqliteStore:
@@ -46,7 +47,7 @@ class SqliteStore:
         self._broken: str | None = None
         self._closed = False
         self._wal_pages = 0
-        self._passed = False  # the last pass was the checkpointer's
+        self._passed_pages = 0  # of the log as it is now: what the last pass beside the writer took
         try:
             self._writer = _open_writer(self.path)
             self._writer.set_wal_hook(self._count_wal)
@@ -63,6 +64,8 @@ class SqliteStore:
         return self._reader
 
     def _count_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        if pages < self._wal_pages:  # SQLite began its log anew
+            self._passed_pages = 0
         self._wal_pages = pages
         return apsw.SQLITE_OK
 
@@ -112,7 +115,7 @@ class SqliteStore:
     def maintain(self) -> None:
         """See `Store`. A checkpoint copies pages that are durable already; a failed one is fatal too.
 
-        First a long pass beside the writer, then a short one by the writer, for what came meanwhile.
+        First passes beside the writer, until little is left of what came meanwhile; that the writer copies.
         """
         if self._checkpointer.failure is not None:
             raise self._remember(self._checkpointer.failure)
@@ -122,11 +125,12 @@ class SqliteStore:
             if self._wal_pages < WAL_PAGES_AT_MOST:
                 return
             self._checkpointer.wait()
-        self._passed = not self._passed
-        if self._passed:
-            self._checkpointer.begin()
-        else:
+        left = self._wal_pages - self._passed_pages
+        if left <= WAL_PAGES_LEFT or self._wal_pages >= WAL_PAGES_AT_MOST:
             self._checkpoint()
+        else:
+            self._passed_pages = self._wal_pages
+            self._checkpointer.begin()
 
     def _checkpoint(self) -> None:
         with self._writing:
@@ -137,7 +141,7 @@ class SqliteStore:
                 if isinstance(told, StoreFull):
                     return  # the log of pages stays, and the next commit will say that the disk is full
                 raise self._remember(told) from error
-            self._wal_pages = 0
+            self._wal_pages = self._passed_pages = 0
 
     def close(self) -> None:
         """See `Store`. Closing again does nothing: the lock's number may be another file's by then."""
