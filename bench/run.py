@@ -89,11 +89,8 @@ def appends(report: Report, work: Path, seconds: float) -> None:
     with peer(work / "peer") as url:
         theirs = scenarios.peer_singles(url, seconds)
     report.add("peer: FastAPI + asyncpg + INSERT", spread(theirs))
-    report.add(
-        "single appends against the peer",
-        f"{single.per_second / middle(theirs).per_second:.1f} times",
-        "4 times",
-    )
+    ratio = single.per_second / middle(theirs).per_second
+    report.add("single appends against the peer", f"{ratio:.1f} times", "4 times")
 
 
 def views(report: Report, work: Path, events: int) -> None:
@@ -169,8 +166,8 @@ def write(report: Report, seconds: float) -> None:
         "# Results",
         "",
         "Written by `python -m bench.run`. Load generator, server and PostgreSQL share the machine's cores,",
-        "so ratios say more than rates. Every append is on stable storage before its answer. Single appends: the",
-        "middle of five rounds, and the slowest and the quickest of them.",
+        "so ratios say more than rates. Every append is on stable storage before its answer. Single appends",
+        "run in five rounds: the middle one stands here, and in brackets the slowest and the quickest.",
         "",
         f"- {datetime.now(UTC):%Y-%m-%d}, commit {commit}",
         f"- {os.cpu_count()} cores ({model}), {memory:.0f} GiB, Python {platform.python_version()}",
