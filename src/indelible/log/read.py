@@ -100,6 +100,7 @@ class EventReader:
         A chunk that is begun is given to its end, so that whoever reads on has no chunk read twice.
         """
         times, sizes, payloads = array("Q"), array("Q"), []
+        size = 0
         writers: dict[bytes, int] = {}
         writer_of: list[int] = []
         for chunk in self.chunks(log, span):
@@ -107,6 +108,7 @@ class EventReader:
             keep = min(chunk.last, span.last) - chunk.first + 1
             part = Packed(chunk.payload, array("Q", chunk.lengths))[skip:keep]
             payloads.append(part.joined)
+            size += len(payloads[-1])
             sizes += part.sizes
             times += array("Q", (chunk.time,)) * len(part)
             places = [writers.setdefault(writer, len(writers)) for writer in chunk.writers]
@@ -114,11 +116,16 @@ class EventReader:
                 writer_of += [places[place] for place in chunk.writer_of[skip:keep]]
             else:
                 writer_of += [places[0]] * len(part)
-            if len(sizes) >= enough_events or sum(map(len, payloads)) >= enough_bytes:
+            if len(sizes) >= enough_events or size >= enough_bytes:
                 break
         single = len(writers) <= 1
         packed = Packed(b"".join(payloads), sizes)
         return Columns(span.first, times, packed, list(writers), [] if single else writer_of)
+
+    def between(self, log: int, size: int, low: int | None, high: int | None) -> Span:
+        """The events, of the first `size`, of a window of time (µs): from `low` on and before `high`."""
+        first = 1 if low is None else self.first_at_or_after(log, size, low)
+        return Span(first, size if high is None else self.first_at_or_after(log, size, high) - 1)
 
     def first_at_or_after(self, log: int, size: int, micros: int) -> int:
         """The first sequence whose time is `micros` or later; `size + 1` when there is none.

@@ -147,11 +147,7 @@ class Events:
 
     def _span(self, ask: _Ask) -> Span:
         size = self._heads.get(ask.info.key).size
-        first, last = 1, size
-        if ask.low is not None:
-            first = self._reader.first_at_or_after(ask.info.key, size, ask.low)
-        if ask.high is not None:
-            last = self._reader.first_at_or_after(ask.info.key, size, ask.high) - 1
+        first, last = self._reader.between(ask.info.key, size, ask.low, ask.high)
         if ask.after is not None and ask.reverse:
             last = min(last, ask.after - 1)
         elif ask.after is not None:

@@ -134,11 +134,8 @@ class Proofs:
 
     def _around(self, log: int, window: Window, size: int) -> Span:
         """The events of a window with their neighbours, of the first `size` events."""
-        low, high = window
-        events = self._core.events
-        first = 1 if low is None else events.first_at_or_after(log, size, low)
-        after = size + 1 if high is None else events.first_at_or_after(log, size, high)
-        return Span(max(1, first - 1), min(size, after))
+        first, last = self._core.events.between(log, size, *window)
+        return Span(max(1, first - 1), min(size, last + 1))
 
     async def _log(self, caller: Caller, log: str) -> LogInfo:
         """Find the log and have it checked: nothing of a log that does not match is proved."""
