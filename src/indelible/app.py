@@ -1,7 +1,6 @@
 """The composition root: the only place that names engines and ties the layers together."""
 
 import asyncio
-import gc
 import hashlib
 import secrets as randomness_for_keys
 import sys
@@ -102,9 +101,6 @@ class Server:
         self._spawn(self._sweep())
         if core.gate.read_only is None:  # a restored copy is left as it is
             self._spawn(self._alive.run())
-        # What is here now stays: without this, each full collection of garbage would walk all of it again.
-        gc.collect()
-        gc.freeze()
         app = HttpApp(
             services, limits=self.settings.limits, no_auth=self.settings.no_auth, host=self.settings.host
         )

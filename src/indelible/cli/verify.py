@@ -44,11 +44,13 @@ def proof(
     With --first and --last, or --from and --to: the proof that those are all events there, none left out.
     `indelible verify` checks it; tlog-proofs are checked by other programs, too.
     """
-    run = {"first": first, "last": last, "from_": from_, "to": to}
-    if (sequence is None) == all(value is None for value in run.values()):
+    if (sequence is None) == all(value is None for value in (first, last, from_, to)):
         raise click.UsageError("name one SEQUENCE, or a run or a window by its options")
     with session.client() as client:
-        text = client.range_proof(log, **run) if sequence is None else client.proof(log, sequence)  # type: ignore[arg-type]  # each value is of its option's type
+        if sequence is None:
+            text = client.range_proof(log, first=first, last=last, from_=from_, to=to)
+        else:
+            text = client.proof(log, sequence)
     if output is None:
         sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()

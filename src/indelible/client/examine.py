@@ -22,7 +22,7 @@ from indelible.model.limits import DEFAULT_LIMITS
 from indelible.notes.checkpoint import Checkpoint, parse_checkpoint
 from indelible.notes.keys import Verifier
 from indelible.notes.note import parse_note
-from indelible.notes.tlogproof import HEADER, open_extra, parse_tlog_proof
+from indelible.notes.tlogproof import HEADER, EventExtra, TlogProof, open_extra, parse_tlog_proof
 
 
 class Examined(NamedTuple):
@@ -68,27 +68,45 @@ def examine(data: bytes, payload: bytes | None, keys: Sequence[str]) -> Examined
 # ---------------------------------------------------------------------- a proof
 
 
+class _Opened(NamedTuple):
+    """A proof taken apart, and not verified."""
+
+    proof: TlogProof
+    extra: EventExtra
+    event: entries.Entry
+    head: Checkpoint
+
+
+def _open(data: bytes) -> _Opened:
+    """Take a proof apart; raises ValueError."""
+    proof = parse_tlog_proof(data)
+    extra = open_extra(proof)
+    head = parse_checkpoint(parse_note(proof.checkpoint).text)
+    return _Opened(proof, extra, entries.decode_entry(extra.entry), head)
+
+
 def _proof(data: bytes, payload: bytes | None, trusted: Sequence[Verifier]) -> list[Claim]:
     try:
-        proof = parse_tlog_proof(data)
-        extra = open_extra(proof)
-        event = entries.decode_entry(extra.entry)
-        head = parse_checkpoint(parse_note(proof.checkpoint).text)
+        opened = _open(data)
     except ValueError as error:
         return [Claim("refuted", f"The proof is malformed: {error}")]
+    return _opened(opened, payload, trusted)
+
+
+def _opened(opened: _Opened, payload: bytes | None, trusted: Sequence[Verifier]) -> list[Claim]:
     return [
-        check_signature(proof.checkpoint, head, trusted),
-        _inclusion(proof.leaf_index, proof.hashes, extra.entry, event, head),
-        _content(payload, event, extra.salt),
+        check_signature(opened.proof.checkpoint, opened.head, trusted),
+        _inclusion(opened),
+        _content(payload, opened.event, opened.extra.salt),
     ]
 
 
-def _inclusion(
-    index: int, hashes: Sequence[bytes], entry: bytes, event: entries.Entry, head: Checkpoint
-) -> Claim:
+def _inclusion(opened: _Opened) -> Claim:
+    proof, event, head = opened.proof, opened.event, opened.head
     says = f"event {event.sequence}, received {when(event.time)} from the key {UUID(bytes=event.writer)}"
+    leaf = leaf_hash(opened.extra.entry)
     try:
-        proofs.verify_inclusion(index, head.size, leaf_hash(entry), hashes, head.root)
+        proofs.verify_inclusion(proof.leaf_index, head.size, leaf, proof.hashes, head.root)
     except ValueError as error:
         return Claim("refuted", f"It is not proved that {says}, is under that head: {error}")
     return Claim("proved", f"Under that head stands {says}.")
@@ -124,8 +142,11 @@ def _receipt(data: bytes, payload: bytes | None, trusted: Sequence[Verifier]) ->
             )
         )
         return claims
-    text = receipt.proof.encode()
-    return [*claims, _same_event(receipt, text), *_proof(text, payload, trusted)]
+    try:
+        opened = _open(receipt.proof.encode())
+    except ValueError as error:
+        return [*claims, Claim("refuted", f"The receipt's proof is malformed: {error}")]
+    return [*claims, _same_event(receipt, opened), *_opened(opened, payload, trusted)]
 
 
 def _own_words(receipt: Receipt, payload: bytes | None) -> Claim:
@@ -138,13 +159,8 @@ def _own_words(receipt: Receipt, payload: bytes | None) -> Claim:
     return Claim("proved", f"The receipt of event {receipt.sequence} is for the {len(payload)} bytes given.")
 
 
-def _same_event(receipt: Receipt, text: bytes) -> Claim:
-    try:
-        leaf = leaf_hash(open_extra(parse_tlog_proof(text)).entry).hex()
-        head = parse_checkpoint(parse_note(parse_tlog_proof(text).checkpoint).text)
-    except ValueError as error:
-        return Claim("refuted", f"The receipt's proof is malformed: {error}")
-    if leaf != receipt.leaf_hash or head.origin != receipt.origin:
+def _same_event(receipt: Receipt, opened: _Opened) -> Claim:
+    if leaf_hash(opened.extra.entry).hex() != receipt.leaf_hash or opened.head.origin != receipt.origin:
         return Claim("refuted", "The receipt's proof is of another event, or of another log.")
     return Claim("proved", "The receipt and its proof speak of the same event of the same log.")
 

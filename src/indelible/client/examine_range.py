@@ -17,8 +17,6 @@ from indelible.notes.checkpoint import Checkpoint, parse_checkpoint
 from indelible.notes.keys import Verifier
 from indelible.notes.note import parse_note
 
-HASH_BYTES = 32
-
 
 def examine_range(data: bytes, events: bytes | None, trusted: Sequence[Verifier]) -> list[Claim]:
     """Examine a range proof; `events` are those events as NDJSON, with their exact bytes, or None."""

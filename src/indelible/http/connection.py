@@ -59,7 +59,6 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[Exchange] = deque()
         self._arriving: Exchange | None = None  # its body is being read
         self._deaf = False  # what comes is dropped unread
-        self._dropping = False  # what comes belongs to a request that was answered; it has a moment to end
         self._last = False  # no request is taken any more
         self._over = False  # the client sends nothing more
         self._ending = False  # no request is served any more
@@ -87,8 +86,7 @@ class Connection(asyncio.Protocol):
         self._waiting.clear()
         if self._current is not None:
             self._current.left()
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
+        self._wake_writer()
         self._hub.closed(self)
 
     def eof_received(self) -> bool:
@@ -161,10 +159,12 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Little is queued."""
         self._full = False
+        self._wake_writer()
+        self._next()
+
+    def _wake_writer(self) -> None:
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
-        if not self._dropping:
-            self._next()
 
     # ------------------------------------------------------------------ from the parser
 
@@ -248,10 +248,11 @@ class Connection(asyncio.Protocol):
                     self.deadline = NEVER  # it sent a whole request, and reads the last answer slowly
         elif self._waiting:
             self._begin(self._waiting.popleft())
-        elif self._last:
-            self._close()
-        else:
-            self._idle()
+        elif self._arriving is None:  # else it belongs to a request that was answered, and has its own time
+            if self._last:
+                self._close()
+            else:
+                self._idle()
 
     def _begin(self, exchange: Exchange) -> None:
         self._current = exchange
@@ -267,7 +268,6 @@ class Connection(asyncio.Protocol):
 
     def _idle(self) -> None:
         """Wait for another request, or for the rest of its header."""
-        self._dropping = False
         if self._head_bytes:
             self._time_head()
         else:
@@ -367,9 +367,8 @@ class Connection(asyncio.Protocol):
             self._writable = self._loop.create_future()
             await self._writable
         else:
-            await asyncio.sleep(
-                0
-            )  # others have their turn between two pieces, and the loop sees who has gone
+            # Others have their turn between two pieces, and the loop sees who has gone.
+            await asyncio.sleep(0)
         if self._lost:
             raise ConnectionResetError("the client has gone")
 
@@ -390,7 +389,6 @@ class Connection(asyncio.Protocol):
         elif exchange.complete:
             self._next()
         else:  # what is left of its body is dropped as it comes
-            self._dropping = True
             self.deadline = self._loop.time() + _LINGER_SECONDS
             self.hold(reading=True)
 

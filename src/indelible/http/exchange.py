@@ -86,7 +86,7 @@ class Exchange:
         self.keep_alive = True
         self.complete = False
         self.received = 0
-        self.task: asyncio.Task[None] | None = None  # what answers it
+        self.task: asyncio.Task[None] | None = None  # what answers it: the loop itself holds no task
         self._pieces: list[bytes] = []
         self._asked = False
         self._answered = False

@@ -193,8 +193,7 @@ class GroupCommit:
             transaction.put_meta(laying_mark(log), b"")
             self._cleaned.add(log)
         else:
-            calls = [Call(a.writer, len(a.payloads), a.digest, a.fingerprint) for a in appends]
-            staged = stage(head, now, self._sealed(appends), calls)
+            staged = stage(head, now, self._sealed(appends), [append.call for append in appends])
             self._write(transaction, log, head, staged)
         size = sum([append.size for append in appends])
         self._tallies.append(_Tally(len(appends), len(staged.leaves), size, clamped=now < head.time))

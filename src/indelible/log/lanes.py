@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 from indelible.log.commit import Committer
 from indelible.log.group import Committed, Known
 from indelible.log.pending import Append, Change, Laid
-from indelible.log.stage import Call, Staged, seal, stage
+from indelible.log.stage import Staged, seal, stage
 from indelible.model.clock import Randomness
 from indelible.model.errors import Problem
 from indelible.model.limits import Limits
@@ -140,8 +140,7 @@ class Lanes:
 
     def _stage(self, append: Append, base: HeadRow, now: int) -> Staged:
         sealed = append.sealed or seal(append.payloads, self._randomness)
-        call = Call(append.writer, len(append.payloads), append.digest, append.fingerprint)
-        return stage(base, now, sealed, [call])
+        return stage(base, now, sealed, [append.call])
 
     # A lane is closed by one large batch at a time, and only when no small append is under way in it.
 

@@ -5,7 +5,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from indelible.log.stage import Sealed, Staged
+from indelible.log.stage import Call, Sealed, Staged
 from indelible.store.base import HeadRow, Transaction
 
 EVENT_WEIGHT = 256  # bytes: the objects around a payload, its salt, its commitment
@@ -39,6 +39,11 @@ class Append(NamedTuple):
     expected: int | None  # the head before
     sealed: Sealed | None = None
     laid: Laid | None = None
+
+    @property
+    def call(self) -> Call:
+        """Whose events they are, as staging takes it."""
+        return Call(self.writer, len(self.payloads), self.digest, self.fingerprint)
 
     @property
     def weight(self) -> int:

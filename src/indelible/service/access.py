@@ -67,7 +67,7 @@ class Access:
         self._root = Caller(
             writer.bytes, str(writer), default_workspace, everything, None, None, is_root=True
         )
-        self._proved: dict[bytes, _Known] = {}  # by the digest of a header that held a right secret
+        self._proved: OrderedDict[bytes, _Known] = OrderedDict()  # by the digest of a right header
         self._logs: OrderedDict[tuple[int, str], LogInfo] = OrderedDict()
         self.rates = Rates(limits)
         self.on_forbidden: Callable[[Caller, Problem], None] = lambda _caller, _problem: None
@@ -108,7 +108,7 @@ class Access:
         known = _Known(row, _caller(row)) if row else _Known(None, self._root)
         self._proved[presented] = known
         if len(self._proved) > CACHED_KEYS:
-            del self._proved[next(iter(self._proved))]
+            self._proved.popitem(last=False)
         return known
 
     def forget_key(self, key_id: str) -> None:
