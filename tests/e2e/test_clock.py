@@ -4,12 +4,10 @@ Each scenario runs twice: against the program with a clock that libfaketime move
 in this process with a clock that is given to it, which needs nothing and waits for nothing.
 """
 
-import asyncio
 import contextlib
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,10 +15,9 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-import uvloop
+from tests.harness.calls import serving
 from tests.harness.server import ROOT_KEY, start_server
 
-from indelible.app import Server
 from indelible.config import Settings
 from indelible.model.clock import SYSTEM_CLOCK, Clock
 from indelible.model.instants import parse_instant
@@ -127,31 +124,13 @@ class Hands:
 @contextlib.contextmanager
 def served_here(data: Path, clock: Clock, *, accept: bool) -> Iterator[httpx.Client]:
     """Serve on a loop of its own until the block ends, and give a client."""
-    loop = uvloop.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    interval = sys.getswitchinterval()
-
-    def call(work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(60)
-
-    async def make() -> Server:
-        return Server(Settings(data, port=0, root_key=ROOT_KEY, accept_clock=accept), clock)
-
-    try:
-        server = call(make())
-        try:
-            headers = {"authorization": f"Bearer {ROOT_KEY}"}
-            url = call(server.start()).url
-            with httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False) as http:
-                yield http
-        finally:
-            call(server.stop())
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-        sys.setswitchinterval(interval)
+    settings = Settings(data, port=0, root_key=ROOT_KEY, accept_clock=accept)
+    headers = {"authorization": f"Bearer {ROOT_KEY}"}
+    with (
+        serving(settings, clock) as url,
+        httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False) as http,
+    ):
+        yield http
 
 
 @contextlib.contextmanager

@@ -1,17 +1,11 @@
 """The description that is served: valid, complete, and true of the server that serves it."""
 
-import asyncio
-import contextlib
-import sys
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import schemathesis
-import uvloop
 from hypothesis import HealthCheck, Phase, given, settings
 from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
@@ -22,14 +16,13 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from tests.harness.calls import ROOT_KEY, serving
 
-from indelible.app import Server
 from indelible.config import Settings
 from indelible.http.openapi import codes_of
 from indelible.http.routes import all_routes
 from indelible.model.errors import CODES
 
-ROOT_KEY = "a-root-key-for-tests-of-32-characters-or-more"
 HEADERS = {"authorization": f"Bearer {ROOT_KEY}"}
 CHECKS = (
     not_a_server_error,
@@ -40,37 +33,10 @@ CHECKS = (
 METHODS = {"get", "post", "put", "delete"}
 
 
-@contextlib.contextmanager
-def serving(data: Path) -> Iterator[str]:
-    """Serve on a loop of its own until the block ends, and give the base URL."""
-    loop = uvloop.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    interval = sys.getswitchinterval()
-
-    def call(work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(60)
-
-    async def make() -> Server:
-        return Server(Settings(data, port=0, root_key=ROOT_KEY))
-
-    try:
-        server = call(make())
-        try:
-            yield call(server.start()).url
-        finally:
-            call(server.stop())
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-        sys.setswitchinterval(interval)
-
-
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the URL of a server that has a log with events."""
-    with serving(tmp_path_factory.mktemp("data")) as base:
+    with serving(Settings(tmp_path_factory.mktemp("data"), port=0, root_key=ROOT_KEY)) as base:
         with httpx.Client(base_url=base, headers=HEADERS, trust_env=False) as client:
             client.post("/logs", json={"name": "a-log"}).raise_for_status()
             client.post("/logs/a-log/append_batch", json=[{"n": 1}, "two", 3]).raise_for_status()

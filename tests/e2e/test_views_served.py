@@ -1,12 +1,10 @@
 """Views over real logs, through the whole server: restarts, failures, new versions, harmful questions."""
 
-import asyncio
 import contextlib
 import hashlib
 import importlib.util
 import json
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvloop
+from tests.harness import calls
 
-from indelible.app import Server
 from indelible.config import Settings
 from indelible.model.limits import DEFAULT_LIMITS, Limits
 
@@ -39,31 +36,11 @@ def guest(name: str) -> bytes:
 @contextlib.contextmanager
 def serving(data: Path, limits: Limits = LIMITS) -> Iterator[httpx.Client]:
     """Serve `data` without keys until the block ends, and give a client."""
-    loop = uvloop.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    interval = sys.getswitchinterval()
-
-    def call(work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(60)
-
-    async def make() -> Server:
-        return Server(Settings(data, port=0, no_auth=True, limits=limits))
-
-    try:
-        server = call(make())
-        try:
-            url = call(server.start()).url
-            with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
-                yield client
-        finally:
-            call(server.stop())
-            server._residence._host.close()  # the engine's clock must not outlive it
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-        sys.setswitchinterval(interval)
+    with (
+        calls.serving(Settings(data, port=0, no_auth=True, limits=limits)) as url,
+        httpx.Client(base_url=url, timeout=60, trust_env=False) as client,
+    ):
+        yield client
 
 
 def event(number: int) -> dict[str, object]:

@@ -12,12 +12,13 @@ import uvloop
 
 from indelible.app import Server
 from indelible.config import Settings
+from indelible.model.clock import SYSTEM_CLOCK, Clock
 
 ROOT_KEY = "a-root-key-for-tests-of-32-characters-or-more"
 
 
 @contextlib.contextmanager
-def serving(settings: Settings) -> Iterator[str]:
+def serving(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> Iterator[str]:
     """Serve on a loop of its own until the block ends, and give the base URL."""
     loop = uvloop.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -28,7 +29,7 @@ def serving(settings: Settings) -> Iterator[str]:
         return asyncio.run_coroutine_threadsafe(work, loop).result(60)
 
     async def make() -> Server:
-        return Server(settings)
+        return Server(settings, clock)
 
     try:
         server = call(make())
