@@ -1,47 +1,21 @@
 """A file is believed for what it proves: each way to change it is found, and what is missing is said."""
 
 import contextlib
-import hashlib
 from uuid import UUID
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.harness.proved import ENTRY, KEY, NOTE, ORIGIN, OTHER, PAYLOAD, RECEIPT, SALT, WRITER
 
-from indelible.client import NotProved, Receipt
+from indelible.client import NotProved
 from indelible.client.examine import examine, members
-from indelible.merkle.hashing import node_hash
-from indelible.notes.checkpoint import Checkpoint, sign_checkpoint
 from indelible.notes.keys import Signer, derive_seed
 from indelible.notes.tlogproof import TlogProof, event_extra, format_tlog_proof
 
-PAYLOAD = b'{"type":"x"}'
-SALT = bytes(range(16))
-WRITER = UUID("550e8400-e29b-41d4-a716-446655440000")
-ORIGIN = "audit.example.com/logs/c1e35e68-bc1d-4e62-aac9-1ed1e9a5e25d"
-SIGNER = Signer(ORIGIN, derive_seed(bytes(32), ORIGIN))
-KEY = SIGNER.verifier.vkey
 OTHER_KEY = Signer(ORIGIN, derive_seed(b"o" * 32, ORIGIN)).verifier.vkey
-ENTRY = (
-    b"\x01"
-    + (1).to_bytes(8, "big")
-    + (1_700_000_000_000_001).to_bytes(8, "big")
-    + WRITER.bytes
-    + hashlib.sha256(SALT + PAYLOAD).digest()
-)
-LEAF = hashlib.sha256(b"\x00" + ENTRY).digest()
-SIBLING = hashlib.sha256(b"\x00" + b"other").digest()
-NOTE = sign_checkpoint(Checkpoint(ORIGIN, 2, node_hash(LEAF, SIBLING)), SIGNER)
-PROOF = format_tlog_proof(TlogProof(event_extra(ENTRY, SALT), 0, (SIBLING,), NOTE))
-RECEIPT = Receipt(
-    sequence=1,
-    time="2023-11-14T22:13:20.000001Z",
-    leaf_hash=LEAF.hex(),
-    salt=SALT.hex(),
-    writer=str(WRITER),
-    origin=ORIGIN,
-)
+PROOF = format_tlog_proof(TlogProof(event_extra(ENTRY, SALT), 0, (OTHER,), NOTE.encode()))
 PROVED_RECEIPT = msgspec.structs.replace(RECEIPT, proof=PROOF.decode())
 
 
@@ -123,7 +97,7 @@ def test_a_receipt_with_its_proof_is_proved() -> None:
     [
         {"sequence": 2},
         {"time": "2023-11-14T22:13:20.000002Z"},
-        {"leaf_hash": SIBLING.hex()},
+        {"leaf_hash": OTHER.hex()},
         {"salt": "00" * 16},
         {"writer": str(UUID(int=1))},
         {"origin": "other.example/logs/x"},

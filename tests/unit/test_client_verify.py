@@ -1,16 +1,28 @@
 """Receipts and proofs are believed only when they hold; each changed member is found."""
 
-import hashlib
 from uuid import UUID
 
 import msgspec
 import pytest
+from tests.harness.proved import (
+    CHECKPOINT,
+    ENTRY,
+    KEY,
+    LEAF,
+    NOTE,
+    ORIGIN,
+    OTHER,
+    PAYLOAD,
+    RECEIPT,
+    ROOT,
+    SALT,
+    WRITER,
+)
 
 from indelible.client import (
     ConsistencyProof,
     InclusionProof,
     NotProved,
-    Receipt,
     verify_checkpoint,
     verify_consistency,
     verify_inclusion,
@@ -19,38 +31,9 @@ from indelible.client import (
 )
 from indelible.merkle.entry import Entry, encode_entry
 from indelible.merkle.hashing import node_hash
-from indelible.notes.checkpoint import Checkpoint, sign_checkpoint
-from indelible.notes.keys import Signer, derive_seed
+from indelible.notes.checkpoint import Checkpoint
+from indelible.notes.keys import Signer
 from indelible.notes.tlogproof import TlogProof, event_extra, format_tlog_proof
-
-PAYLOAD = b'{"type":"x"}'
-SALT = bytes(range(16))
-WRITER = UUID("550e8400-e29b-41d4-a716-446655440000")
-ORIGIN = "audit.example.com/logs/c1e35e68-bc1d-4e62-aac9-1ed1e9a5e25d"
-SIGNER = Signer(ORIGIN, derive_seed(bytes(32), ORIGIN))
-KEY = SIGNER.verifier.vkey
-
-# Written out from formats.md, not with the code that is tested: two entries, two leaves, one root.
-ENTRY = (
-    b"\x01"
-    + (1).to_bytes(8, "big")
-    + (1_700_000_000_000_001).to_bytes(8, "big")
-    + WRITER.bytes
-    + hashlib.sha256(SALT + PAYLOAD).digest()
-)
-LEAF = hashlib.sha256(b"\x00" + ENTRY).digest()
-OTHER = hashlib.sha256(b"\x00" + b"other").digest()
-ROOT = hashlib.sha256(b"\x01" + LEAF + OTHER).digest()
-CHECKPOINT = Checkpoint(ORIGIN, 2, ROOT)
-NOTE = sign_checkpoint(CHECKPOINT, SIGNER).decode()
-RECEIPT = Receipt(
-    sequence=1,
-    time="2023-11-14T22:13:20.000001Z",
-    leaf_hash=LEAF.hex(),
-    salt=SALT.hex(),
-    writer=str(WRITER),
-    origin=ORIGIN,
-)
 
 
 def test_the_entry_is_the_one_of_the_formats() -> None:
