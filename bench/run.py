@@ -18,6 +18,7 @@ from rich.console import Console
 
 from bench import guests, scenarios
 from bench.load import Result, require_wrk
+from bench.pace import Pace
 from bench.processes import ours, peer, postgres_binaries
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -25,14 +26,16 @@ console = Console(stderr=True)
 
 
 class Report:
-    """Rows of the table, shown as they come."""
+    """Rows of the table, shown as they come, and how fast the machine was beside each."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[str, str, str]] = []
+        self.pace = Pace()
 
     def add(self, what: str, measured: str, wanted: str = "") -> None:
         """Add a row and show it."""
         self.rows.append((what, measured, wanted))
+        self.pace.look()
         console.print(
             f"[bold]{what}[/bold]  {measured}" + (f"  [dim](wanted: {wanted})[/dim]" if wanted else "")
         )
@@ -118,6 +121,13 @@ def views(report: Report, work: Path, events: int) -> None:
             f" p50 {asked['append_and_query_p50_ms']:.1f} ms, p99 {asked['append_and_query_p99_ms']:.1f} ms",
             "p50 under 5 ms, p99 under 20 ms",
         )
+        single = scenarios.make_log(server, "single-appends")
+        scenarios.fill_singly(server, single, 10)
+        result = scenarios.replay(server, single, "compliance-report", None)
+        report.add(
+            "replay of a log of single appends into compliance-report",
+            f"{result['events_per_second']:,.0f} events/s ({result['events']:,.0f} events)",
+        )
         small = scenarios.make_log(server, "guests")
         scenarios.fill(server, small, min(events, 200_000))
         for name, component, wanted in guests.components():
@@ -171,6 +181,7 @@ def write(report: Report, seconds: float) -> None:
         "",
         f"- {datetime.now(UTC):%Y-%m-%d}, commit {commit}",
         f"- {os.cpu_count()} cores ({model}), {memory:.0f} GiB, Python {platform.python_version()}",
+        f"- {report.pace.says()}",
         f"- {seconds:.0f} s a load",
         "",
         "| what | measured | wanted |",

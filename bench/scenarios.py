@@ -50,6 +50,11 @@ def singles(server: Ours, seconds: float, *, keyed: bool) -> list[Result]:
     return rounds(Load(f"{server.url}{log}/append", server.headers, EVENT, 64, seconds, keyed), ROUNDS)
 
 
+def fill_singly(server: Ours, log: str, seconds: float) -> int:
+    """Append events one by one for a while, so that the log has many small chunks; returns how many."""
+    return run(Load(f"{server.url}{log}/append", server.headers, EVENT, 64, seconds)).requests
+
+
 def peer_singles(url: str, seconds: float) -> list[Result]:
     """The same load on the peer."""
     headers = {"Content-Type": "application/json"}
