@@ -52,7 +52,7 @@ class Browser:
         """Have pages opened from now on find no WebCrypto."""
         self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _WITHHELD})
 
-    def check(self, file: Path, keys: Sequence[str]) -> Seen:
+    def check(self, file: Path, keys: Sequence[str], seconds: float = 60) -> Seen:
         """Give the page a file and keys, and wait for its verdict."""
         driver = self.driver
         driver.execute_script("document.getElementById('result').hidden = true")
@@ -60,7 +60,7 @@ class Browser:
         driver.execute_script("document.getElementById('keys').value = arguments[0]", "\n".join(keys))
         driver.find_element(By.ID, "file").send_keys(str(file))
         result = driver.find_element(By.ID, "result")
-        WebDriverWait(driver, 60, poll_frequency=0.03).until(lambda _driver: result.is_displayed())
+        WebDriverWait(driver, seconds, poll_frequency=0.03).until(lambda _driver: result.is_displayed())
         return self.seen()
 
     def seen(self) -> Seen:
