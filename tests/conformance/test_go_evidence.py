@@ -4,7 +4,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from tests.harness import golang
 from tests.harness.evidence_zip import SECOND, START, Asked, evidence, make_audit, make_log, ndjson, pack
 

@@ -12,7 +12,7 @@ _SOURCES = Path(__file__).parents[1] / "conformance" / "go"
 
 
 def build(source: str, folder: Path) -> Path:
-    """Build the program in a folder of `tests/conformance/go`; skips where Go or its tlog package is missing."""
+    """Build a program of `tests/conformance/go`; skips where Go or its tlog package is missing."""
     if not shutil.which("go") or not (_GOPATH / "src/golang.org/x/mod/sumdb/tlog").is_dir():
         pytest.skip("needs go and golang-golang-x-mod-dev: apt-get install golang-go golang-golang-x-mod-dev")
     program = folder / "program"
