@@ -174,7 +174,7 @@ TAMPERED: dict[str, tuple[Files, str]] = {
     "a member of another type": (lines(lambda e: e[1].update(payload=1)), "is no string"),
     "a window narrowed": (without_neighbours(WINDOW), "The window is not complete at its beginning"),
     "the cover edited": (changed("manifest.json", lambda m: m.update(workspace="x")), "not for this cover"),
-    "the keys exchanged": (changed("keys.json", lambda m: m.clear()), "keys.json is not the file"),
+    "the keys exchanged": (changed("keys.json", lambda m: m.update(other=1)), "keys.json is not the file"),
     "the cover of another range": (
         {**GOOD, **{n: evidence(LOG, AUDIT, Asked(2, 7))[n] for n in ("manifest.json", "manifest.sig")}},
         "is not the file that the cover sheet lists",
