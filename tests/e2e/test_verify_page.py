@@ -1,5 +1,6 @@
 """The page that verifies, in a real Chromium, with good evidence and with evidence that was tampered with."""
 
+import base64
 import hashlib
 import json
 import re
@@ -169,6 +170,12 @@ TAMPERED: dict[str, tuple[Files, str]] = {
     ),
     "a member twice": (
         {**GOOD, "events.ndjson": GOOD["events.ndjson"].replace(b'"salt"', b'"payload":"other","salt"', 1)},
+        "is not spelled in its one form",
+    ),
+    "text as base64": (
+        lines(
+            lambda e: e[1].update(payload_base64=base64.b64encode(str(e[1].pop("payload")).encode()).decode())
+        ),
         "is not spelled in its one form",
     ),
     "a member of another type": (lines(lambda e: e[1].update(payload=1)), "is no string"),
