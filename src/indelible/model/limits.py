@@ -110,6 +110,7 @@ class Limits:
     note_bytes: int = 256 * KIB  # 16 post-quantum signatures take about 110 KiB
     note_signatures: int = 64
     tlog_proof_bytes: int = 320 * KIB
+    proof_file_bytes: int = 64 * MIB  # a range's proof, its events, a receipt: what `verify` reads whole
 
     # Evidence: what a file may hold, as it is written and as it is read
     evidence_writers: int = 10_000  # whose names are looked up for one file
