@@ -257,8 +257,14 @@ def _check_window(
     if early or late:
         yield Claim("refuted", "There are events in the file that were received outside of its window.")
         return
-    if (after is not None and (high is None or after.time < high)) or (before is not None and low is None):
-        yield Claim("refuted", "The window is not complete: an event of it is left out at an end.")
+    outside = (before is None or low is not None) and (
+        after is None or (high is not None and after.time >= high)
+    )
+    beside = (before is not None or proof.first == 1) and (after is not None or proof.last == proof.size)
+    if not (outside and beside):
+        yield Claim(
+            "refuted", "The window is not complete: an event of it or beside it is left out at an end."
+        )
         return
     count = proof.last - proof.first + 1
     where = f"event {proof.first} to {proof.last}" if count else "no event"

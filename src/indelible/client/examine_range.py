@@ -82,6 +82,9 @@ def _window(
     if any(later.time < earlier.time for earlier, later in pairwise(found)):
         yield Claim("refuted", "The times of the events go back, so none of them bounds a window.")
         return
+    if not found and head.size:
+        yield Claim("refuted", "The window is not complete: the events beside it are left out.")
+        return
     yield Claim("proved", f"Received in the window: {len(inside)} events ({where}).")
     yield window_beginning(found[0] if found else None, low)
     yield window_end(found[-1] if found else None, high, head)
