@@ -42,6 +42,12 @@ COMMANDS = {
 }
 
 
+SERVER_LIBRARIES = frozenset(
+    {"apsw", "httptools", "prometheus_client", "structlog", "tzdata", "uvloop", "wasmtime"}
+)
+"""What the extra `server` brings; an installation that only calls and checks is without it."""
+
+
 class LazyGroup(click.Group):
     """A group that knows its commands by name and imports them when they are called."""
 
@@ -92,6 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read has enough (`| head`): nothing to say, and no second failure when Python exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
+    except ModuleNotFoundError as error:
+        if error.name not in SERVER_LIBRARIES:
+            raise
+        return report(_explain_missing(error.name), as_json="--json" in given)
     except (Problem, CommandFailed, OSError, ValueError) as error:
         return report(explain(error), as_json="--json" in given)
     return outcome if isinstance(outcome, int) else Exit.OK
@@ -105,6 +115,13 @@ def _run(given: list[str]) -> Any:
         outcome = root.invoke(context)
     sys.stdout.flush()
     return outcome
+
+
+def _explain_missing(library: str | None) -> Failure:
+    says = (
+        f"this command needs the server's libraries ({library} is missing): pip install 'indelible[server]'"
+    )
+    return Failure(Exit.REFUSED, says, {"code": "not_installed", "detail": says})
 
 
 def explain(error: Exception) -> Failure:
