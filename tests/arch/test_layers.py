@@ -176,7 +176,7 @@ def module_graph() -> dict[str, set[str]]:
 
 
 def needed_by(starts: set[str]) -> set[str]:
-    """Return the libraries and modules of ours that some modules import, by whatever detour, lazily or not."""
+    """Return the libraries and modules of ours that some modules import, by any detour, lazily or not."""
     modules = {module_name(file) for file in FILES}
     by_module: dict[str, list[Import]] = {}
     for found in IMPORTS:
@@ -194,7 +194,7 @@ def needed_by(starts: set[str]) -> set[str]:
 
 
 def test_who_checks_needs_no_server() -> None:
-    """The SDK and `indelible verify` import no layer of the server, and only what is installed without extras."""
+    """The SDK and `indelible verify` import no layer of the server, and nothing that an extra brings."""
     starts = {name for name in map(module_name, FILES) if name.startswith("indelible.client")}
     needed = needed_by({*starts, "indelible.cli.root", "indelible.cli.verify", "indelible.cli.export"})
     layers = {f"indelible.{layer}" for layer in ("http", "service", "views", "fold", "log", "store", "app")}

@@ -98,11 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read has enough (`| head`): nothing to say, and no second failure when Python exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
-    except ModuleNotFoundError as error:
-        if error.name not in SERVER_LIBRARIES:
-            raise
-        return report(_explain_missing(error.name), as_json="--json" in given)
-    except (Problem, CommandFailed, OSError, ValueError) as error:
+    except (Problem, CommandFailed, OSError, ValueError, ModuleNotFoundError) as error:
         return report(explain(error), as_json="--json" in given)
     return outcome if isinstance(outcome, int) else Exit.OK
 
@@ -117,13 +113,6 @@ def _run(given: list[str]) -> Any:
     return outcome
 
 
-def _explain_missing(library: str | None) -> Failure:
-    says = (
-        f"this command needs the server's libraries ({library} is missing): pip install 'indelible[server]'"
-    )
-    return Failure(Exit.REFUSED, says, {"code": "not_installed", "detail": says})
-
-
 def explain(error: Exception) -> Failure:
     """Say what an expected failure means.
 
@@ -134,6 +123,9 @@ def explain(error: Exception) -> Failure:
         return explain_problem(error)
     if isinstance(error, CommandFailed):
         return Failure(Exit.REFUSED, str(error), {"code": "command_failed", "detail": str(error)})
+    if isinstance(error, ModuleNotFoundError) and error.name in SERVER_LIBRARIES:
+        says = f"this command needs the server's libraries ({error.name}): pip install 'indelible[server]'"
+        return Failure(Exit.REFUSED, says, {"code": "not_installed", "detail": says})
     from indelible.client import NotProved, UnexpectedAnswer, Unreachable  # noqa: PLC0415 - slow to import
 
     if isinstance(error, Unreachable):
