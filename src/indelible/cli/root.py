@@ -131,10 +131,11 @@ def explain(error: Exception) -> Failure:
     if isinstance(error, Unreachable):
         sentence = f"{error}. Start a server with `indelible serve --data DIR`, or name another with --url."
         return Failure(Exit.UNREACHABLE, sentence, {"code": "unreachable", "detail": str(error)})
-    if isinstance(error, UnexpectedAnswer):
-        return Failure(Exit.UNREACHABLE, str(error), {"code": "unexpected_answer", "detail": str(error)})
-    if isinstance(error, NotProved):
-        return Failure(Exit.REFUSED, str(error), {"code": "not_proved", "detail": str(error)})
+    if isinstance(error, UnexpectedAnswer | NotProved):
+        unexpected = isinstance(error, UnexpectedAnswer)
+        exit_code = Exit.UNREACHABLE if unexpected else Exit.REFUSED
+        code = "unexpected_answer" if unexpected else "not_proved"
+        return Failure(exit_code, str(error), {"code": code, "detail": str(error)})
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         sentence = f"{where}{error.strerror or error}"
