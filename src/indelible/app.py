@@ -37,9 +37,11 @@ from indelible.service.auditing import Auditing
 from indelible.service.bootstrap import Identity, default_workspace, identify
 from indelible.service.components import Components
 from indelible.service.events import Events
+from indelible.service.evidence import Evidence
 from indelible.service.keys import Keys
 from indelible.service.logs import LogMaker, Logs
 from indelible.service.proofs import Proofs
+from indelible.service.ranges import Ranges
 from indelible.service.services import Services
 from indelible.service.status import Status
 from indelible.service.types import Caller
@@ -209,12 +211,14 @@ class Server:
             self._spawn(auditing.refused(caller.workspace, caller.key_id, problem))
 
         access.on_forbidden = on_forbidden
+        ranges = Ranges(access, core)
         return Services(
             access=access,
             logs=Logs(access, core, maker),
             appends=Appends(access, core),
             events=Events(access, core, self._wakeups, auditing),
-            proofs=Proofs(access, core),
+            proofs=Proofs(ranges, core),
+            evidence=Evidence(ranges, core, auditing),
             views=Views(access, core, auditing, self._components, self._residence),
             keys=Keys(access, core, auditing),
             workspaces=Workspaces(core, WorkspaceMaker(maker)),

@@ -29,9 +29,9 @@ COMMANDS = {
     "log": Place("logs", "log", "Create, list and look at logs."),
     "append": Place("append", "append", "Append an event, or a file of events."),
     "events": Place("events", "events", "Read events, or follow them as they come."),
-    "export": Place("export", "export", "Write all events to a file, as NDJSON or CSV."),
+    "export": Place("export", "export", "Write events to a file: NDJSON, CSV, or evidence."),
     "proof": Place("verify", "proof", "Fetch the proof of events as a file."),
-    "verify": Place("verify", "verify", "Check a proof, a range or a receipt, without a server."),
+    "verify": Place("verify", "verify", "Check evidence, a proof, a range or a receipt, without a server."),
     "query": Place("query", "query", "Ask a view."),
     "view": Place("views", "view", "Deploy, list, look at and delete views."),
     "key": Place("keys", "key", "Create, list and revoke API keys."),
@@ -40,6 +40,12 @@ COMMANDS = {
     "restore": Place("operate", "restore", "Make a data directory from a backup, verified first."),
     "doctor": Place("operate", "doctor", "Look for what is wrong with a deployment."),
 }
+
+
+SERVER_LIBRARIES = frozenset(
+    {"apsw", "httptools", "prometheus_client", "structlog", "tzdata", "uvloop", "wasmtime"}
+)
+"""What the extra `server` brings; an installation that only calls and checks is without it."""
 
 
 class LazyGroup(click.Group):
@@ -92,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read has enough (`| head`): nothing to say, and no second failure when Python exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
-    except (Problem, CommandFailed, OSError, ValueError) as error:
+    except (Problem, CommandFailed, OSError, ValueError, ModuleNotFoundError) as error:
         return report(explain(error), as_json="--json" in given)
     return outcome if isinstance(outcome, int) else Exit.OK
 
@@ -117,15 +123,19 @@ def explain(error: Exception) -> Failure:
         return explain_problem(error)
     if isinstance(error, CommandFailed):
         return Failure(Exit.REFUSED, str(error), {"code": "command_failed", "detail": str(error)})
+    if isinstance(error, ModuleNotFoundError) and error.name in SERVER_LIBRARIES:
+        says = f"this command needs the server's libraries ({error.name}): pip install 'indelible[server]'"
+        return Failure(Exit.REFUSED, says, {"code": "not_installed", "detail": says})
     from indelible.client import NotProved, UnexpectedAnswer, Unreachable  # noqa: PLC0415 - slow to import
 
     if isinstance(error, Unreachable):
         sentence = f"{error}. Start a server with `indelible serve --data DIR`, or name another with --url."
         return Failure(Exit.UNREACHABLE, sentence, {"code": "unreachable", "detail": str(error)})
-    if isinstance(error, UnexpectedAnswer):
-        return Failure(Exit.UNREACHABLE, str(error), {"code": "unexpected_answer", "detail": str(error)})
-    if isinstance(error, NotProved):
-        return Failure(Exit.REFUSED, str(error), {"code": "not_proved", "detail": str(error)})
+    if isinstance(error, UnexpectedAnswer | NotProved):
+        unexpected = isinstance(error, UnexpectedAnswer)
+        exit_code = Exit.UNREACHABLE if unexpected else Exit.REFUSED
+        code = "unexpected_answer" if unexpected else "not_proved"
+        return Failure(exit_code, str(error), {"code": code, "detail": str(error)})
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         sentence = f"{where}{error.strerror or error}"

@@ -1,18 +1,24 @@
 """`indelible proof` and `indelible verify`: proofs as files, and checking them without a server."""
 
+import os
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
 from indelible.cli.exits import CommandFailed, Exit
-from indelible.cli.output import print_json
+from indelible.cli.output import Progress, print_json
 from indelible.cli.session import Session, with_session
 from indelible.cli.text import clean
+from indelible.config import limits_from
 
-_MOST_BYTES = 64 << 20
 _EXITS = {"proved": Exit.OK, "unproved": Exit.UNPROVED, "refuted": Exit.REFUSED}
-_MARKS = {"proved": "proved  ", "unproved": "unproved", "refuted": "WRONG   "}
+_MARKS = {"proved": "proved  ", "unproved": "unproved", "refuted": "WRONG   ", "stated": "stated  "}
 _ENDS = {
     "proved": "Everything that the file claims is proved.",
     "unproved": "Nothing is wrong with what was checked. What is unproved above is not known.",
@@ -74,15 +80,19 @@ def proof(
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def verify(file: str, payload: str | None, keys: tuple[str, ...], *, as_json: bool) -> Exit:
-    """Check FILE, a proof of an event, of a range or window, or a receipt, without a server.
+    """Check FILE, evidence, a proof of an event, of a range or window, or a receipt, without a server.
 
     Exit code 0 means that all that it claims is proved; 6 that something could not be checked; 1 that
     something is wrong. The key must come from somewhere else than FILE: `indelible log show LOG` prints it.
+    Evidence names its writers by the word of the log _audit: give that log's key as well.
     """
-    from indelible.client.examine import examine, members  # noqa: PLC0415 - slow to import
+    from indelible.client.examine import examine_file, members  # noqa: PLC0415 - slow to import
 
-    content = None if payload is None else _read(payload)
-    examined = examine(_read(file), content, [key for given in keys for key in _keys(given)])
+    limits = limits_from(os.environ)
+    content = None if payload is None else _read(payload, limits.proof_file_bytes)
+    trusted = [key for given in keys for key in _keys(given, limits.proof_file_bytes)]
+    with _open(file) as opened, Progress(f"verifying {file}", None, "bytes") as progress:
+        examined = examine_file(opened, content, trusted, limits, progress.update)
     if as_json:
         print_json(members(examined))
     else:
@@ -92,18 +102,31 @@ def verify(file: str, payload: str | None, keys: tuple[str, ...], *, as_json: bo
     return _EXITS[examined.verdict]
 
 
-def _read(path: str) -> bytes:
+@contextmanager
+def _open(path: str) -> Iterator[BinaryIO]:
+    """Open a file; `-` is standard input, kept in a temporary file, since a zip is read from its end."""
+    if path != "-":
+        with Path(path).open("rb") as file:
+            yield file
+        return
+    with tempfile.TemporaryFile() as kept:
+        shutil.copyfileobj(sys.stdin.buffer, kept)
+        kept.seek(0)
+        yield kept
+
+
+def _read(path: str, most_bytes: int) -> bytes:
     """Read a file of a bounded size; `-` is standard input."""
-    with sys.stdin.buffer if path == "-" else Path(path).open("rb") as stream:
-        data = stream.read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
-        raise CommandFailed(f"{path} has more than {_MOST_BYTES >> 20} MiB: it is no proof, receipt or event")
+    with _open(path) as file:
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise CommandFailed(f"{path} has more than {most_bytes} bytes: it is no event and no file of keys")
     return data
 
 
-def _keys(given: str) -> list[str]:
+def _keys(given: str, most_bytes: int) -> list[str]:
     """A verifier key, or the keys in a file: lines that are not blank and do not begin with `#`."""
     if "+" in given and not Path(given).exists():
         return [given]
-    lines = [line.strip() for line in _read(given).decode(errors="replace").splitlines()]
+    lines = [line.strip() for line in _read(given, most_bytes).decode(errors="replace").splitlines()]
     return [line for line in lines if line and not line.startswith("#")]

@@ -5,35 +5,32 @@ come from somewhere else than the file.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
-from uuid import UUID
+from typing import BinaryIO, Literal, NamedTuple
 
 import msgspec
 
-from indelible.client.claims import Claim, Verdict, check_signature, when
+from indelible.client.claims import Claim, Verdict
 from indelible.client.errors import NotProved
+from indelible.client.examine_evidence import ZIP_MAGIC, Told, examine_evidence
+from indelible.client.examine_proof import OpenedProof, examine_proof, open_proof
 from indelible.client.examine_range import examine_range, is_range
 from indelible.client.results import Receipt
 from indelible.client.verify import verify_receipt
-from indelible.merkle import entry as entries
-from indelible.merkle import proofs
 from indelible.merkle.hashing import leaf_hash
-from indelible.model.limits import DEFAULT_LIMITS
-from indelible.notes.checkpoint import Checkpoint, parse_checkpoint
+from indelible.model.limits import DEFAULT_LIMITS, Limits
 from indelible.notes.keys import Verifier
-from indelible.notes.note import parse_note
-from indelible.notes.tlogproof import HEADER, EventExtra, TlogProof, open_extra, parse_tlog_proof
+from indelible.notes.tlogproof import HEADER
 
 
 class Examined(NamedTuple):
     """What a file is, and its claims one by one. Only when each is proved is the whole proved."""
 
-    kind: Literal["proof", "receipt", "range"]
+    kind: Literal["proof", "receipt", "range", "evidence"]
     claims: tuple[Claim, ...]
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the claims'."""
+        """The worst of the claims', where what is only stated does not count."""
         verdicts = {claim.verdict for claim in self.claims}
         if "refuted" in verdicts:
             return "refuted"
@@ -52,10 +49,7 @@ def examine(data: bytes, payload: bytes | None, keys: Sequence[str]) -> Examined
     Raises:
         NotProved: it is neither, or a key is malformed.
     """
-    try:
-        trusted = [Verifier.parse(key) for key in keys]
-    except ValueError as error:
-        raise NotProved(f"a key that was given is malformed: {error}") from None
+    trusted = _trusted(keys)
     if data.startswith(HEADER.encode()):
         return Examined("proof", tuple(_proof(data, payload, trusted)))
     if data.lstrip()[:1] == b"{" and is_range(data):
@@ -65,61 +59,52 @@ def examine(data: bytes, payload: bytes | None, keys: Sequence[str]) -> Examined
     raise NotProved(f"that is neither a proof (it begins with {HEADER}) nor a receipt or a range (JSON)")
 
 
-# ---------------------------------------------------------------------- a proof
+def examine_file(
+    file: BinaryIO,
+    payload: bytes | None,
+    keys: Sequence[str],
+    limits: Limits = DEFAULT_LIMITS,
+    told: Told = lambda _done, _all: None,
+) -> Examined:
+    """Examine what `examine` does, or an evidence file of any size; the first bytes say which it is.
+
+    Args:
+        file: seekable, at its beginning.
+        payload: as `examine` takes it; an evidence file has its events with it.
+        keys: verifier keys that are trusted.
+        limits: `proof_file_bytes`, and for an evidence file those named `evidence_…`.
+        told: is called while an evidence file is read: bytes of events read, and of how many.
+
+    Raises:
+        NotProved: it is none of these or too large for one, a key is malformed, or events were given to
+            an evidence file.
+        OSError: the file cannot be read.
+    """
+    magic = file.read(len(ZIP_MAGIC))
+    file.seek(0)
+    if magic == ZIP_MAGIC:
+        if payload is not None:
+            raise NotProved("an evidence file has its events in it: give no others")
+        return Examined("evidence", tuple(examine_evidence(file, _trusted(keys), limits, told)))
+    data = file.read(limits.proof_file_bytes + 1)
+    if len(data) > limits.proof_file_bytes:
+        raise NotProved(f"that has more than {limits.proof_file_bytes} bytes: it is no proof and no receipt")
+    return examine(data, payload, keys)
 
 
-class _Opened(NamedTuple):
-    """A proof taken apart, and not verified."""
-
-    proof: TlogProof
-    extra: EventExtra
-    event: entries.Entry
-    head: Checkpoint
-
-
-def _open(data: bytes) -> _Opened:
-    """Take a proof apart; raises ValueError."""
-    proof = parse_tlog_proof(data)
-    extra = open_extra(proof)
-    head = parse_checkpoint(parse_note(proof.checkpoint).text)
-    return _Opened(proof, extra, entries.decode_entry(extra.entry), head)
+def _trusted(keys: Sequence[str]) -> list[Verifier]:
+    try:
+        return [Verifier.parse(key) for key in keys]
+    except ValueError as error:
+        raise NotProved(f"a key that was given is malformed: {error}") from None
 
 
 def _proof(data: bytes, payload: bytes | None, trusted: Sequence[Verifier]) -> list[Claim]:
     try:
-        opened = _open(data)
+        opened = open_proof(data)
     except ValueError as error:
         return [Claim("refuted", f"The proof is malformed: {error}")]
-    return _opened(opened, payload, trusted)
-
-
-def _opened(opened: _Opened, payload: bytes | None, trusted: Sequence[Verifier]) -> list[Claim]:
-    return [
-        check_signature(opened.proof.checkpoint, opened.head, trusted),
-        _inclusion(opened),
-        _content(payload, opened.event, opened.extra.salt),
-    ]
-
-
-def _inclusion(opened: _Opened) -> Claim:
-    proof, event, head = opened.proof, opened.event, opened.head
-    says = f"event {event.sequence}, received {when(event.time)} from the key {UUID(bytes=event.writer)}"
-    leaf = leaf_hash(opened.extra.entry)
-    try:
-        proofs.verify_inclusion(proof.leaf_index, head.size, leaf, proof.hashes, head.root)
-    except ValueError as error:
-        return Claim("refuted", f"It is not proved that {says}, is under that head: {error}")
-    return Claim("proved", f"Under that head stands {says}.")
-
-
-def _content(payload: bytes | None, event: entries.Entry, salt: bytes) -> Claim:
-    if payload is None:
-        return Claim("unproved", "What the event says was not checked: its bytes were not given.")
-    if entries.commitment(salt, payload) != event.commitment:
-        return Claim("refuted", f"The {len(payload)} bytes given are not what event {event.sequence} says.")
-    return Claim(
-        "proved", f"The {len(payload)} bytes given are what event {event.sequence} says, byte for byte."
-    )
+    return examine_proof(opened, payload, trusted)
 
 
 # ---------------------------------------------------------------------- a receipt
@@ -143,10 +128,10 @@ def _receipt(data: bytes, payload: bytes | None, trusted: Sequence[Verifier]) ->
         )
         return claims
     try:
-        opened = _open(receipt.proof.encode())
+        opened = open_proof(receipt.proof.encode())
     except ValueError as error:
         return [*claims, Claim("refuted", f"The receipt's proof is malformed: {error}")]
-    return [*claims, _same_event(receipt, opened), *_opened(opened, payload, trusted)]
+    return [*claims, _same_event(receipt, opened), *examine_proof(opened, payload, trusted)]
 
 
 def _own_words(receipt: Receipt, payload: bytes | None) -> Claim:
@@ -159,7 +144,7 @@ def _own_words(receipt: Receipt, payload: bytes | None) -> Claim:
     return Claim("proved", f"The receipt of event {receipt.sequence} is for the {len(payload)} bytes given.")
 
 
-def _same_event(receipt: Receipt, opened: _Opened) -> Claim:
+def _same_event(receipt: Receipt, opened: OpenedProof) -> Claim:
     if leaf_hash(opened.extra.entry).hex() != receipt.leaf_hash or opened.head.origin != receipt.origin:
         return Claim("refuted", "The receipt's proof is of another event, or of another log.")
     return Claim("proved", "The receipt and its proof speak of the same event of the same log.")

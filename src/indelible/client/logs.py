@@ -1,8 +1,8 @@
 """The calls on logs: create, append, read, prove."""
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -18,6 +18,7 @@ from indelible.client.results import (
     Receipt,
 )
 from indelible.client.transport import Reply
+from indelible.notes.evidence import MEDIA_TYPE
 
 _NDJSON = "application/x-ndjson"
 
@@ -221,9 +222,34 @@ class LogCalls(Calls):
         to: str | None = None,
     ) -> bytes:
         """Return the proof of a run of events, or of a window of time, as a file; `examine` checks it."""
-        given = {"first": first, "last": last, "from": from_, "to": to}
-        params = [(name, str(value)) for name, value in given.items() if value is not None]
+        params = _given(first=first, last=last, **{"from": from_, "to": to})
         return self.transport.send("GET", path_to("logs", log, "proof", "range"), params=params).body
+
+    def evidence(
+        self,
+        log: str,
+        file: BinaryIO,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+        from_: str | None = None,
+        to: str | None = None,
+        told: Callable[[int], object] = lambda _bytes: None,
+    ) -> int:
+        """Write the evidence of a range of any size to `file`, and return its size in bytes.
+
+        `examine_file` checks it. `told` gets the number of bytes so far. What is written is of no use when
+        an exception comes: a connection that breaks is not taken up.
+        """
+        params = _given(first=first, last=last, **{"from": from_, "to": to})
+        written = 0
+        with self.transport.stream(
+            path_to("logs", log, "evidence"), params, {"Accept": MEDIA_TYPE}
+        ) as pieces:
+            for piece in pieces:
+                written += file.write(piece)
+                told(written)
+        return written
 
     def inclusion(self, log: str, sequence: int, *, size: int | None = None) -> InclusionProof:
         """Return the proof that an event is in the tree of `size`, by default the published one."""
@@ -253,6 +279,10 @@ def _append_headers(idempotency_key: str | None, expected_sequence: int | None) 
     if expected_sequence is not None:
         headers["Expected-Sequence"] = str(expected_sequence)
     return headers
+
+
+def _given(**values: int | str | None) -> list[tuple[str, str]]:
+    return [(name, str(value)) for name, value in values.items() if value is not None]
 
 
 def _replayed(reply: Reply) -> bool:

@@ -8,13 +8,13 @@ server that is being checked.
 from uuid import UUID
 
 from indelible.client.errors import NotProved
+from indelible.client.examine_proof import examine_proof, open_proof
 from indelible.client.results import ConsistencyProof, InclusionProof, Receipt
 from indelible.merkle import entry as entries
 from indelible.merkle import proofs
 from indelible.merkle.hashing import leaf_hash
 from indelible.notes.checkpoint import Checkpoint, open_checkpoint
 from indelible.notes.keys import Verifier
-from indelible.notes.tlogproof import open_extra, parse_tlog_proof
 
 
 def verify_receipt(receipt: Receipt, payload: bytes) -> bytes:
@@ -92,20 +92,13 @@ def verify_proof(text: bytes | str, payload: bytes, key: str) -> Checkpoint:
         NotProved: any part of it does not hold.
     """
     try:
-        proof = parse_tlog_proof(_bytes(text))
-        extra = open_extra(proof)
-        committed = entries.decode_entry(extra.entry).commitment == entries.commitment(extra.salt, payload)
-        checkpoint = verify_checkpoint(proof.checkpoint, key)
-        proofs.verify_inclusion(
-            proof.leaf_index, checkpoint.size, leaf_hash(extra.entry), proof.hashes, checkpoint.root
-        )
-    except NotProved:
-        raise
+        opened, verifier = open_proof(_bytes(text)), Verifier.parse(key)
     except ValueError as error:
         raise NotProved(f"the proof does not hold: {error}") from None
-    if not committed:
-        raise NotProved(f"the proof of event {proof.leaf_index + 1} does not belong to this payload")
-    return checkpoint
+    for claim in examine_proof(opened, payload, [verifier]):
+        if claim.verdict != "proved":
+            raise NotProved(claim.says)
+    return opened.head
 
 
 def _hashes(texts: list[str]) -> list[bytes]:

@@ -157,7 +157,8 @@ class HttpApp:
     async def _send(self, exchange: Exchange, answer: Answer | Stream, request_id: str) -> None:
         headers: Headers = [*answer.headers, *_ALWAYS, ("x-request-id", request_id)]
         if isinstance(answer, Stream):
-            await exchange.stream(answer.status, headers, _visibly(answer.pieces, request_id))
+            pieces = answer.pieces if answer.breaks else _visibly(answer.pieces, request_id)
+            await exchange.stream(answer.status, headers, pieces)
         elif len(answer.body) > _PIECE_BYTES:
             await exchange.stream(answer.status, headers, _cut(answer.body), len(answer.body))
         else:

@@ -46,6 +46,7 @@ _ANSWER_HEADERS: Mapping[str, str] = {
     "Indelible-Sequence": "The last event that the answer covers.",
     "Indelible-View": "The view's name, version and SHA-256.",
     "Cache-Control": "How long this may be kept.",
+    "Content-Disposition": "A name for the file.",
     "ETag": "The entity's tag.",
 }
 

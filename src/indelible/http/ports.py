@@ -9,12 +9,14 @@ from typing import Protocol
 from indelible.model.types import Event
 from indelible.service.events import Order
 from indelible.service.framing import Framing
+from indelible.service.ranges import Wanted
 from indelible.service.types import (
     Appended,
     AppendedBatch,
     Caller,
     ConsistencyAnswer,
     EventPage,
+    EvidenceAnswer,
     InclusionAnswer,
     KeyInfo,
     LogState,
@@ -149,6 +151,13 @@ class ProofsPort(Protocol):
         """A range proof, by sequences or by times."""
 
 
+class EvidencePort(Protocol):
+    """Evidence files."""
+
+    async def export(self, caller: Caller, log: str, wanted: Wanted, *, query: str) -> EvidenceAnswer:
+        """Check the question, then return a file that is made as it is read."""
+
+
 class ViewsPort(Protocol):
     """Views: deploying and asking."""
 
@@ -250,6 +259,10 @@ class ServicesPort(Protocol):
     @property
     def proofs(self) -> ProofsPort:
         """What proves."""
+
+    @property
+    def evidence(self) -> EvidencePort:
+        """Evidence files."""
 
     @property
     def views(self) -> ViewsPort:

@@ -157,6 +157,7 @@ def range_proof(answer: RangeAnswer) -> wire.RangeOut:
         last=answer.last_sequence,
         size=answer.size,
         window=window,
+        window_closed=answer.closed,
         entries=[one.hex() for one in answer.entries],
         hashes=[one.hex() for one in answer.hashes],
         checkpoint=answer.checkpoint.decode(),

@@ -103,11 +103,15 @@ class Answer(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """An answer of any length: pieces are asked for only as the client takes them."""
+    """An answer of any length: pieces are asked for only as the client takes them.
+
+    Where they fail, a last line says why; one that `breaks` ends the connection without the answer's end.
+    """
 
     status: int
     headers: Headers
     pieces: AsyncIterator[bytes]
+    breaks: bool = False
 
 
 NOBODY = Caller(bytes(16), "", -1, frozenset(), frozenset(), frozenset())

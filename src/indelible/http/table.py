@@ -17,6 +17,7 @@ BYTES = "application/octet-stream"
 TEXT = "text/plain"
 HTML = "text/html"
 WASM = "application/wasm"
+EVIDENCE = "application/vnd.indelible.evidence+zip"
 
 COMMON = ("malformed", "unauthenticated", "forbidden", "rate_limited", "internal", "stopping")
 """Refusals that every call with a key can give; those for Host and Origin come with `--no-auth`."""

@@ -133,13 +133,15 @@ class TimesOut(_Answer, frozen=True):
 class RangeOut(_Answer, frozen=True):
     """A proof that entries stand next to each other in the tree of `checkpoint` (docs/formats.md).
 
-    For a window of time, the entry before it and the one after it, where there are such, are among them.
+    For a window of time, the entry before it and the one after it, where there are such, are among them, and
+    `window_closed` is the server's word on whether no event can be dated into it any more.
     """
 
     first: int
     last: int
     size: int
     window: TimesOut | None
+    window_closed: bool | None
     entries: list[str]
     hashes: list[str]
     checkpoint: str

@@ -110,6 +110,15 @@ class Limits:
     note_bytes: int = 256 * KIB  # 16 post-quantum signatures take about 110 KiB
     note_signatures: int = 64
     tlog_proof_bytes: int = 320 * KIB
+    proof_file_bytes: int = 64 * MIB  # a range's proof, its events, a receipt: what `verify` reads whole
+
+    # Evidence: what a file may hold, as it is written and as it is read
+    evidence_writers: int = 10_000  # whose names are looked up for one file
+    evidence_lookup_events: int = 10_000  # of `_audit`, read for one name where the clock was set back
+    evidence_part_bytes: int = 64 * MIB  # a file inside, but for the events
+    evidence_events_bytes: int = 1_024 * GIB  # the events, inflated
+    evidence_line_bytes: int = 32 * MIB
+    evidence_ratio: int = 200  # how many bytes one may inflate to
 
     # Rates, off by default
     appends_per_second_per_key: int = 0

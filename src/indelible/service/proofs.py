@@ -3,24 +3,21 @@
 import asyncio
 
 from indelible.log.core import Core
-from indelible.log.read import Span
+from indelible.log.signers import Signers
 from indelible.merkle.tiles import TilePath, parse_tile_path, partial_width
 from indelible.model.errors import Problem
 from indelible.model.types import LogInfo
-from indelible.service.access import Access
-from indelible.service.parameters import instant
+from indelible.service.ranges import Ranges, Wanted
 from indelible.service.types import Caller, ConsistencyAnswer, InclusionAnswer, RangeAnswer
 
 TILE_WIDTH = 256
-Window = tuple[int | None, int | None]
-"""µs since 1970, from inclusive, to exclusive; None where it is open."""
 
 
 class Proofs:
     """The calls that let others check a log. All need `read`, and read a bounded number of hashes."""
 
-    def __init__(self, access: Access, core: Core) -> None:
-        self._access = access
+    def __init__(self, ranges: Ranges, core: Core) -> None:
+        self._ranges = ranges
         self._core = core
 
     async def checkpoint(self, caller: Caller, log: str) -> bytes:
@@ -47,9 +44,7 @@ class Proofs:
 
     async def keys(self, caller: Caller, log: str) -> list[dict[str, object]]:
         """All keys that ever signed this log's heads, each with the sizes for which it is valid."""
-        info = await self._log(caller, log)
-        verifier = self._core.signers.signer(info.origin).verifier
-        return [{"verifier_key": str(verifier), "valid_from_size": 0, "valid_to_size": None}]
+        return log_keys(self._core.signers, await self._log(caller, log))
 
     async def event(self, caller: Caller, log: str, sequence: int) -> bytes:
         """A C2SP tlog-proof of one event, against a published checkpoint that is made now if need be.
@@ -112,49 +107,30 @@ class Proofs:
         """A proof that a run of events is all that the log has between two sequences, or in a window of time.
 
         A window (`from_` inclusive, `to` exclusive) is proved by its neighbours: the entry before it and the
-        one after it, where there are such, are in the run.
+        one after it, where there are such, are in the run. Nothing is dated into a window of the past once it
+        was answered.
 
         Raises:
-            Problem: `invalid_parameter`, `beyond_head`, `answer_too_large`.
+            Problem: `invalid_parameter`, `beyond_head`, `answer_too_large`, `clock_unsure`.
         """
         info = await self._log(caller, log)
-        window = _window(first, last, from_, to)
-        published = await self._core.publisher.at_least(info, last or first or 0)
-        if window is None:
-            span = Span(first or 1, published.size if last is None else last)
-        else:
-            span = await asyncio.to_thread(self._around, info.key, window, published.size)
+        asked = await self._ranges.find(info, Wanted(first, last, from_, to))
+        span, size = asked.around, asked.published.size
         events, limit = span.last - span.first + 1, self._core.limits.range_proof_events
         if events > limit:
             raise Problem("answer_too_large", "ask for fewer events at once", events=events, limit=limit)
-        if events < 0:
-            raise Problem("invalid_parameter", "first must not be beyond last")
-        entries, hashes = await asyncio.to_thread(self._core.prover.range, info.key, span, published.size)
-        return RangeAnswer(span.first, span.last, published.size, window, entries, hashes, published.note)
-
-    def _around(self, log: int, window: Window, size: int) -> Span:
-        """The events of a window with their neighbours, of the first `size` events."""
-        first, last = self._core.events.between(log, size, *window)
-        return Span(max(1, first - 1), min(size, last + 1))
+        entries, hashes = await asyncio.to_thread(self._core.prover.range, info.key, span, size)
+        note = asked.published.note
+        return RangeAnswer(span.first, span.last, size, asked.window, entries, hashes, note, asked.closed)
 
     async def _log(self, caller: Caller, log: str) -> LogInfo:
-        """Find the log and have it checked: nothing of a log that does not match is proved."""
-        info = self._access.log(caller, log, "read")
-        gate = self._core.gate
-        if not gate.is_open(info.key) and gate.read_only is None:
-            await asyncio.to_thread(gate.open, info)
-        return info
+        return await self._ranges.log(caller, log)
 
 
-def _window(first: int | None, last: int | None, from_: str | None, to: str | None) -> Window | None:
-    low, high = instant("from", from_), instant("to", to)
-    if low is None and high is None:
-        return None
-    if first is not None or last is not None:
-        raise Problem("invalid_parameter", "give sequences (first, last) or times (from, to), not both")
-    if low is not None and high is not None and low >= high:
-        raise Problem("invalid_parameter", "from must be before to", parameter="from")
-    return low, high
+def log_keys(signers: Signers, info: LogInfo) -> list[dict[str, object]]:
+    """All keys that ever signed a log's heads, each with the sizes for which it is valid."""
+    verifier = signers.signer(info.origin).verifier
+    return [{"verifier_key": str(verifier), "valid_from_size": 0, "valid_to_size": None}]
 
 
 def _has(size: int, tile: TilePath) -> bool:

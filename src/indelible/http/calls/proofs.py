@@ -159,7 +159,15 @@ ROUTES = (
             text("from", "Instead: received at or after; an RFC 3339 instant."),
             text("to", "Received before: an RFC 3339 instant."),
         ),
-        codes=(*_CODES, *_PARAM_CODES, "beyond_head", "answer_too_large", "read_only"),
+        codes=(
+            *_CODES,
+            *_PARAM_CODES,
+            "beyond_head",
+            "answer_too_large",
+            "read_only",
+            "clock_unsure",
+            "commit_unknown",
+        ),
         produces=(JSON,),
     ),
     Route(
