@@ -9,6 +9,7 @@ from indelible.service.events import Events
 from indelible.service.keys import Keys
 from indelible.service.logs import Logs
 from indelible.service.proofs import Proofs
+from indelible.service.rotation import Rotation
 from indelible.service.status import Status
 from indelible.service.views import Views
 from indelible.service.workspaces import Workspaces
@@ -24,6 +25,7 @@ class Services(NamedTuple):
     proofs: Proofs
     views: Views
     keys: Keys
+    rotation: Rotation
     workspaces: Workspaces
     auditing: Auditing
     status: Status
