@@ -72,17 +72,26 @@ def proof(
     metavar="KEY",
     help="A verifier key that you trust, or a file that holds some, one a line. May be repeated.",
 )
+@click.option(
+    "--statements",
+    type=click.Path(dir_okay=False),
+    help="A file of key statements: with it a key that is trusted vouches for those that followed it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def verify(file: str, payload: str | None, keys: tuple[str, ...], *, as_json: bool) -> Exit:
+def verify(
+    file: str, payload: str | None, keys: tuple[str, ...], statements: str | None, *, as_json: bool
+) -> Exit:
     """Check FILE, a proof of an event, of a range or window, or a receipt, without a server.
 
     Exit code 0 means that all that it claims is proved; 6 that something could not be checked; 1 that
     something is wrong. The key must come from somewhere else than FILE: `indelible log show LOG` prints it.
     """
     from indelible.client.examine import examine, members  # noqa: PLC0415 - slow to import
+    from indelible.client.trust import read_statements  # noqa: PLC0415 - same
 
     content = None if payload is None else _read(payload)
-    examined = examine(_read(file), content, [key for given in keys for key in _keys(given)])
+    told = () if statements is None else read_statements(_read(statements))
+    examined = examine(_read(file), content, [key for given in keys for key in _keys(given)], told)
     if as_json:
         print_json(members(examined))
     else:

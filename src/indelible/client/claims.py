@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from indelible.model.instants import format_micros
-from indelible.notes.checkpoint import Checkpoint, open_checkpoint
+from indelible.notes.checkpoint import Checkpoint
 from indelible.notes.keys import Verifier
+from indelible.notes.statements import KeyHistory, open_checkpoint_with
 
 Verdict = Literal["proved", "unproved", "refuted"]
 
@@ -25,7 +26,7 @@ def when(micros: int) -> str:
         return f"{micros} µs after 1970"
 
 
-def check_signature(note: bytes, head: Checkpoint, trusted: Sequence[Verifier]) -> Claim:
+def check_signature(note: bytes, head: Checkpoint, trusted: Sequence[Verifier | KeyHistory]) -> Claim:
     """Check that a head is signed with a trusted key of its own log."""
     named = [key for key in trusted if key.name == head.origin]
     if not named:
@@ -36,10 +37,12 @@ def check_signature(note: bytes, head: Checkpoint, trusted: Sequence[Verifier]) 
     wrong: ValueError | None = None
     for key in named:
         try:
-            open_checkpoint(note, key)
+            history = key if isinstance(key, KeyHistory) else KeyHistory.only(key)
+            open_checkpoint_with(history, note)
+            signer = history.key_for(head.size)
         except ValueError as error:
             wrong = error
         else:
-            says = f"{head.origin} signed its head of {head.size} events with the key {key.key_id.hex()}."
+            says = f"{head.origin} signed its head of {head.size} events with the key {signer.key_id.hex()}."
             return Claim("proved", says)
     return Claim("refuted", f"The head is not signed by {head.origin}: {wrong}")

@@ -14,14 +14,15 @@ from indelible.client.claims import Claim, Verdict, check_signature, when
 from indelible.client.errors import NotProved
 from indelible.client.examine_range import examine_range, is_range
 from indelible.client.results import Receipt
+from indelible.client.trust import trust
 from indelible.client.verify import verify_receipt
 from indelible.merkle import entry as entries
 from indelible.merkle import proofs
 from indelible.merkle.hashing import leaf_hash
 from indelible.model.limits import DEFAULT_LIMITS
 from indelible.notes.checkpoint import Checkpoint, parse_checkpoint
-from indelible.notes.keys import Verifier
 from indelible.notes.note import parse_note
+from indelible.notes.statements import KeyHistory
 from indelible.notes.tlogproof import HEADER, EventExtra, TlogProof, open_extra, parse_tlog_proof
 
 
@@ -40,7 +41,9 @@ class Examined(NamedTuple):
         return "unproved" if "unproved" in verdicts else "proved"
 
 
-def examine(data: bytes, payload: bytes | None, keys: Sequence[str]) -> Examined:
+def examine(
+    data: bytes, payload: bytes | None, keys: Sequence[str], statements: Sequence[bytes] = ()
+) -> Examined:
     """Examine a tlog-proof, a receipt or a range proof, with the events where they are at hand.
 
     Args:
@@ -48,14 +51,12 @@ def examine(data: bytes, payload: bytes | None, keys: Sequence[str]) -> Examined
         payload: the event as it was appended, byte for byte; for a range, its events as NDJSON with
             `payload_base64`. None leaves that claim unproved.
         keys: verifier keys that are trusted (`<origin>+<id>+<base64>`).
+        statements: key statements of their logs, by which others follow them.
 
     Raises:
-        NotProved: it is neither, or a key is malformed.
+        NotProved: it is neither, a key is malformed, or a statement does not hold.
     """
-    try:
-        trusted = [Verifier.parse(key) for key in keys]
-    except ValueError as error:
-        raise NotProved(f"a key that was given is malformed: {error}") from None
+    trusted = trust(keys, statements)
     if data.startswith(HEADER.encode()):
         return Examined("proof", tuple(_proof(data, payload, trusted)))
     if data.lstrip()[:1] == b"{" and is_range(data):
@@ -85,7 +86,7 @@ def _open(data: bytes) -> _Opened:
     return _Opened(proof, extra, entries.decode_entry(extra.entry), head)
 
 
-def _proof(data: bytes, payload: bytes | None, trusted: Sequence[Verifier]) -> list[Claim]:
+def _proof(data: bytes, payload: bytes | None, trusted: Sequence[KeyHistory]) -> list[Claim]:
     try:
         opened = _open(data)
     except ValueError as error:
@@ -93,7 +94,7 @@ def _proof(data: bytes, payload: bytes | None, trusted: Sequence[Verifier]) -> l
     return _opened(opened, payload, trusted)
 
 
-def _opened(opened: _Opened, payload: bytes | None, trusted: Sequence[Verifier]) -> list[Claim]:
+def _opened(opened: _Opened, payload: bytes | None, trusted: Sequence[KeyHistory]) -> list[Claim]:
     return [
         check_signature(opened.proof.checkpoint, opened.head, trusted),
         _inclusion(opened),
@@ -125,7 +126,7 @@ def _content(payload: bytes | None, event: entries.Entry, salt: bytes) -> Claim:
 # ---------------------------------------------------------------------- a receipt
 
 
-def _receipt(data: bytes, payload: bytes | None, trusted: Sequence[Verifier]) -> list[Claim]:
+def _receipt(data: bytes, payload: bytes | None, trusted: Sequence[KeyHistory]) -> list[Claim]:
     if len(data) > DEFAULT_LIMITS.tlog_proof_bytes * 2:  # its proof, with escapes
         return [Claim("refuted", "The receipt is malformed: it is too long.")]
     try:
