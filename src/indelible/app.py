@@ -17,10 +17,12 @@ from indelible.fold.host import Host
 from indelible.http.app import HttpApp
 from indelible.http.server import HttpServer, Listening
 from indelible.log.alive import Alive, last_alive, noted
+from indelible.log.command import SignerCommand
 from indelible.log.commit import Committer
 from indelible.log.core import Core
 from indelible.log.gate import Gate
 from indelible.log.heads import Heads
+from indelible.log.keyring import Keyring
 from indelible.log.lanes import Lanes
 from indelible.log.prove import Prover
 from indelible.log.publish import Publisher
@@ -42,6 +44,7 @@ from indelible.service.keys import Keys
 from indelible.service.logs import LogMaker, Logs
 from indelible.service.proofs import Proofs
 from indelible.service.ranges import Ranges
+from indelible.service.rotation import Rotation
 from indelible.service.services import Services
 from indelible.service.status import Status
 from indelible.service.types import Caller
@@ -73,7 +76,7 @@ class Server:
         self._store = SqliteStore(self.directory.path)
         try:
             fresh = self._store.reader.meta("deployment") is None
-            signers = Signers(self.directory.master_secret(create=fresh))
+            signers = Signers(self.directory.master_secret(create=fresh), _signer_command(settings))
             self.identity: Identity = identify(self._store, signers, settings.name)
             self._root_digest = None if settings.no_auth else self._root_key_digest()
         except BaseException:
@@ -148,8 +151,9 @@ class Server:
         events = EventReader(store.reader)
         heads = Heads(store.reader)
         prover = Prover(store.reader, events)
-        publisher = Publisher(store.reader, objects, heads, signers, limits)
-        gate = Gate(store.reader, objects, signers, prover, publisher)
+        keys = Keyring(store.reader, signers, limits, clock)
+        publisher = Publisher(store.reader, objects, heads, keys, limits)
+        gate = Gate(store.reader, objects, keys, prover, publisher)
         if self.directory.restored_marker.exists():
             gate.read_only = (
                 "this is a restored copy: it is read-only until its operator declares the original dead"
@@ -186,6 +190,7 @@ class Server:
             events=events,
             heads=heads,
             signers=signers,
+            keys=keys,
             prover=prover,
             publisher=publisher,
             gate=gate,
@@ -214,13 +219,14 @@ class Server:
         ranges = Ranges(access, core)
         return Services(
             access=access,
-            logs=Logs(access, core, maker),
+            logs=Logs(access, core, maker, auditing),
             appends=Appends(access, core),
             events=Events(access, core, self._wakeups, auditing),
             proofs=Proofs(ranges, core),
             evidence=Evidence(ranges, core, auditing),
             views=Views(access, core, auditing, self._components, self._residence),
             keys=Keys(access, core, auditing),
+            rotation=Rotation(access, core, auditing),
             workspaces=Workspaces(core, WorkspaceMaker(maker)),
             auditing=auditing,
             status=Status(core),
@@ -291,6 +297,15 @@ class Server:
                 break
             after = str(page[-1].key)
         telemetry.logs_refused.set(len(self._core.gate.refused()))
+
+
+def _signer_command(settings: Settings) -> SignerCommand | None:
+    if settings.signer_command is None:
+        return None
+    try:
+        return SignerCommand(settings.signer_command, settings.limits)
+    except ValueError as error:
+        raise StoreRefused(f"--signer-command cannot be used: {error}") from None
 
 
 async def serve(

@@ -77,6 +77,10 @@ checkpoints_published_total = _counter("checkpoints_published_total", "Checkpoin
 checkpoints_unpublished = _gauge(
     "checkpoints_unpublished", "Logs whose head is ahead of their last published checkpoint."
 )
+signer_failures_total = _counter(
+    "signer_failures_total",
+    "Runs of the signer command that failed, and signatures of it that did not verify.",
+)
 
 # Views
 view_lag_events = _gauge("view_lag_events", "Events that views have yet to fold, over all views.")

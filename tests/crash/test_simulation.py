@@ -175,7 +175,7 @@ def verify(world: World, info: LogInfo, account: Account) -> dict[bytes, int]:
     for size, root in account.published.get(info.key, []):
         assert size <= len(leaves), "a published head is ahead of the store"
         assert naive_root(leaves[:size]) == root, "a published head is of another history"
-    published = load_published(world.objects, world.signers, info)
+    published = load_published(world.objects, world.keys, info)
     if published is not None:
         assert naive_root(leaves[: published.size]) == published.root
         assert published.size <= len(leaves)

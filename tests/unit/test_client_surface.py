@@ -18,7 +18,9 @@ def test_exported_members() -> None:
         "Head",
         "InclusionProof",
         "Key",
+        "KeyHistory",
         "Log",
+        "LogKey",
         "NotProved",
         "Problem",
         "Receipt",
@@ -27,6 +29,7 @@ def test_exported_members() -> None:
         "Unreachable",
         "View",
         "Workspace",
+        "key_history",
         "verify_checkpoint",
         "verify_consistency",
         "verify_inclusion",
@@ -46,7 +49,7 @@ def test_methods_of_the_client() -> None:
     assert methods == {
         "append", "append_batch", "append_ndjson", "checkpoint", "close", "consistency", "create_key",
         "create_log", "create_workspace", "delete_view", "deploy", "event", "events", "evidence",
-        "follow_events", "inclusion", "keys", "log", "log_keys", "logs", "payload", "proof", "put_component",
-        "query", "range_proof", "read_lines", "ready", "revoke_key", "stream_events", "view", "views",
-        "workspaces",
+        "follow_events", "inclusion", "keys", "log", "log_keys", "logs", "payload", "proof", "publish_proofs",
+        "put_component", "query", "range_proof", "read_lines", "ready", "revoke_key", "rotate_key",
+        "stream_events", "view", "views", "workspaces",
     }  # fmt: skip

@@ -26,7 +26,7 @@ class Place(NamedTuple):
 COMMANDS = {
     "demo": Place("demo", "demo", "Show the four calls against a real server, on real input."),
     "serve": Place("serve", "serve", "Run a server."),
-    "log": Place("logs", "log", "Create, list and look at logs."),
+    "log": Place("logs", "log", "Create and look at logs, publish their proofs, rotate their keys."),
     "append": Place("append", "append", "Append an event, or a file of events."),
     "events": Place("events", "events", "Read events, or follow them as they come."),
     "export": Place("export", "export", "Write events to a file: NDJSON, CSV, or evidence."),

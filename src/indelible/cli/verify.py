@@ -78,8 +78,15 @@ def proof(
     metavar="KEY",
     help="A verifier key that you trust, or a file that holds some, one a line. May be repeated.",
 )
+@click.option(
+    "--statements",
+    type=click.Path(dir_okay=False),
+    help="A file of key statements: with it a key that is trusted vouches for those that followed it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def verify(file: str, payload: str | None, keys: tuple[str, ...], *, as_json: bool) -> Exit:
+def verify(
+    file: str, payload: str | None, keys: tuple[str, ...], statements: str | None, *, as_json: bool
+) -> Exit:
     """Check FILE, evidence, a proof of an event, of a range or window, or a receipt, without a server.
 
     Exit code 0 means that all that it claims is proved; 6 that something could not be checked; 1 that
@@ -87,12 +94,14 @@ def verify(file: str, payload: str | None, keys: tuple[str, ...], *, as_json: bo
     Evidence names its writers by the word of the log _audit: give that log's key as well.
     """
     from indelible.client.examine import examine_file, members  # noqa: PLC0415 - slow to import
+    from indelible.client.trust import read_statements  # noqa: PLC0415 - same
 
     limits = limits_from(os.environ)
     content = None if payload is None else _read(payload, limits.proof_file_bytes)
+    told = () if statements is None else read_statements(_read(statements, limits.proof_file_bytes))
     trusted = [key for given in keys for key in _keys(given, limits.proof_file_bytes)]
     with _open(file) as opened, Progress(f"verifying {file}", None, "bytes") as progress:
-        examined = examine_file(opened, content, trusted, limits, progress.update)
+        examined = examine_file(opened, content, trusted, limits, progress.update, told)
     if as_json:
         print_json(members(examined))
     else:

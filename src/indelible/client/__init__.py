@@ -12,11 +12,13 @@ from indelible.client.results import (
     InclusionProof,
     Key,
     Log,
+    LogKey,
     Receipt,
     View,
     Workspace,
 )
 from indelible.client.transport import Retry
+from indelible.client.trust import key_history
 from indelible.client.verify import (
     verify_checkpoint,
     verify_consistency,
@@ -25,6 +27,7 @@ from indelible.client.verify import (
     verify_receipt,
 )
 from indelible.model.errors import Problem
+from indelible.notes.statements import KeyHistory
 
 __all__ = [
     "DEFAULT_URL",
@@ -37,7 +40,9 @@ __all__ = [
     "Head",
     "InclusionProof",
     "Key",
+    "KeyHistory",
     "Log",
+    "LogKey",
     "NotProved",
     "Problem",
     "Receipt",
@@ -46,6 +51,7 @@ __all__ = [
     "Unreachable",
     "View",
     "Workspace",
+    "key_history",
     "verify_checkpoint",
     "verify_consistency",
     "verify_inclusion",

@@ -14,8 +14,9 @@ from indelible.merkle.proofs import verify_inclusion
 from indelible.model.types import NO_AUTH_WRITER, ROOT_WRITER
 from indelible.notes.checkpoint import Checkpoint, parse_checkpoint
 from indelible.notes.evidence import Line, decode_lines, payload_of
-from indelible.notes.keys import Verifier, parse_vkey
+from indelible.notes.keys import parse_vkey
 from indelible.notes.note import parse_note
+from indelible.notes.statements import KeyHistory
 
 AUDIT_LOG = "_audit"
 _FIXED = {
@@ -50,7 +51,7 @@ class AuditWords:
         ValueError: the lines or the proof are malformed, or do not fit together.
     """
 
-    def __init__(self, lines: bytes, proof: AuditProof, trusted: Sequence[Verifier]) -> None:
+    def __init__(self, lines: bytes, proof: AuditProof, trusted: Sequence[KeyHistory]) -> None:
         note = proof.checkpoint.encode()
         head = self._head = parse_checkpoint(parse_note(note).text)
         if (proof.origin, proof.size, proof.root) != (head.origin, head.size, head.root.hex()):

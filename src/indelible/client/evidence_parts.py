@@ -84,6 +84,7 @@ class NamedKey(msgspec.Struct, frozen=True):
     """A key that the file names for its log. Nothing is trusted for standing there."""
 
     verifier_key: str
+    statement: str | None = None
 
 
 class KeyList(msgspec.Struct, frozen=True):

@@ -15,10 +15,11 @@ from indelible.client.examine_evidence import ZIP_MAGIC, Told, examine_evidence
 from indelible.client.examine_proof import OpenedProof, examine_proof, open_proof
 from indelible.client.examine_range import examine_range, is_range
 from indelible.client.results import Receipt
+from indelible.client.trust import Trust, trust
 from indelible.client.verify import verify_receipt
 from indelible.merkle.hashing import leaf_hash
 from indelible.model.limits import DEFAULT_LIMITS, Limits
-from indelible.notes.keys import Verifier
+from indelible.notes.statements import KeyHistory
 from indelible.notes.tlogproof import HEADER
 
 
@@ -37,7 +38,9 @@ class Examined(NamedTuple):
         return "unproved" if "unproved" in verdicts else "proved"
 
 
-def examine(data: bytes, payload: bytes | None, keys: Sequence[str]) -> Examined:
+def examine(
+    data: bytes, payload: bytes | None, keys: Sequence[str], statements: Sequence[bytes] = ()
+) -> Examined:
     """Examine a tlog-proof, a receipt or a range proof, with the events where they are at hand.
 
     Args:
@@ -45,11 +48,16 @@ def examine(data: bytes, payload: bytes | None, keys: Sequence[str]) -> Examined
         payload: the event as it was appended, byte for byte; for a range, its events as NDJSON with
             `payload_base64`. None leaves that claim unproved.
         keys: verifier keys that are trusted (`<origin>+<id>+<base64>`).
+        statements: key statements of their logs, by which others follow them.
 
     Raises:
-        NotProved: it is neither, or a key is malformed.
+        NotProved: it is neither, a key is malformed, or a statement does not hold.
     """
-    trusted = _trusted(keys)
+    return _examine(data, payload, trust(keys, statements))
+
+
+def _examine(data: bytes, payload: bytes | None, given: Trust) -> Examined:
+    trusted = given.histories()
     if data.startswith(HEADER.encode()):
         return Examined("proof", tuple(_proof(data, payload, trusted)))
     if data.lstrip()[:1] == b"{" and is_range(data):
@@ -65,6 +73,7 @@ def examine_file(
     keys: Sequence[str],
     limits: Limits = DEFAULT_LIMITS,
     told: Told = lambda _done, _all: None,
+    statements: Sequence[bytes] = (),
 ) -> Examined:
     """Examine what `examine` does, or an evidence file of any size; the first bytes say which it is.
 
@@ -74,32 +83,27 @@ def examine_file(
         keys: verifier keys that are trusted.
         limits: `proof_file_bytes`, and for an evidence file those named `evidence_…`.
         told: is called while an evidence file is read: bytes of events read, and of how many.
+        statements: key statements, as `examine` takes them; an evidence file has its own with it.
 
     Raises:
-        NotProved: it is none of these or too large for one, a key is malformed, or events were given to
-            an evidence file.
+        NotProved: it is none of these or too large for one, a key is malformed, a statement does not hold,
+            or events were given to an evidence file.
         OSError: the file cannot be read.
     """
+    trusted = trust(keys, statements)
     magic = file.read(len(ZIP_MAGIC))
     file.seek(0)
     if magic == ZIP_MAGIC:
         if payload is not None:
             raise NotProved("an evidence file has its events in it: give no others")
-        return Examined("evidence", tuple(examine_evidence(file, _trusted(keys), limits, told)))
+        return Examined("evidence", tuple(examine_evidence(file, trusted, limits, told)))
     data = file.read(limits.proof_file_bytes + 1)
     if len(data) > limits.proof_file_bytes:
         raise NotProved(f"that has more than {limits.proof_file_bytes} bytes: it is no proof and no receipt")
-    return examine(data, payload, keys)
+    return _examine(data, payload, trusted)
 
 
-def _trusted(keys: Sequence[str]) -> list[Verifier]:
-    try:
-        return [Verifier.parse(key) for key in keys]
-    except ValueError as error:
-        raise NotProved(f"a key that was given is malformed: {error}") from None
-
-
-def _proof(data: bytes, payload: bytes | None, trusted: Sequence[Verifier]) -> list[Claim]:
+def _proof(data: bytes, payload: bytes | None, trusted: Sequence[KeyHistory]) -> list[Claim]:
     try:
         opened = open_proof(data)
     except ValueError as error:
@@ -110,7 +114,7 @@ def _proof(data: bytes, payload: bytes | None, trusted: Sequence[Verifier]) -> l
 # ---------------------------------------------------------------------- a receipt
 
 
-def _receipt(data: bytes, payload: bytes | None, trusted: Sequence[Verifier]) -> list[Claim]:
+def _receipt(data: bytes, payload: bytes | None, trusted: Sequence[KeyHistory]) -> list[Claim]:
     if len(data) > DEFAULT_LIMITS.tlog_proof_bytes * 2:  # its proof, with escapes
         return [Claim("refuted", "The receipt is malformed: it is too long.")]
     try:

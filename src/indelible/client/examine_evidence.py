@@ -23,6 +23,7 @@ from indelible.client.evidence_parts import (
 )
 from indelible.client.examine_range import window_beginning, window_end
 from indelible.client.strictzip import ZipError, read_pieces
+from indelible.client.trust import Trust
 from indelible.merkle.entry import Entry, decode_entry
 from indelible.merkle.frontier import Frontier, extend
 from indelible.merkle.hashing import leaf_hash
@@ -30,8 +31,8 @@ from indelible.merkle.ranges import OpenRange, close_range, open_range
 from indelible.model.limits import Limits
 from indelible.notes.checkpoint import Checkpoint, parse_checkpoint
 from indelible.notes.evidence import FORMAT, MANIFEST, OPTIONAL, SIGNATURE, Statement, parse_statement
-from indelible.notes.keys import Verifier
 from indelible.notes.note import parse_note
+from indelible.notes.statements import KeyHistory
 
 ZIP_MAGIC = b"PK"
 
@@ -65,13 +66,14 @@ class _Parts(NamedTuple):
 
 
 def examine_evidence(
-    file: BinaryIO, trusted: Sequence[Verifier], limits: Limits, told: Told = lambda _done, _all: None
+    file: BinaryIO, given: Trust, limits: Limits, told: Told = lambda _done, _all: None
 ) -> Iterator[Claim]:
     """Examine an evidence file, in bounded memory whatever its size.
 
     Args:
         file: seekable.
-        trusted: keys of the log and of `_audit`, from somewhere else than the file.
+        given: keys of the log and of `_audit`, from somewhere else than the file; they lead to others by the
+            statements in the file.
         limits: those named `evidence_…` bound what is read.
         told: is called from time to time.
 
@@ -82,6 +84,7 @@ def examine_evidence(
         files = open_files(file, limits)
         parts = _parse(files)
         _check_agreement(parts)
+        trusted = given.histories(key.statement for key in (*parts.keys.keys, *parts.audit_proof.keys))
         events, ranged = _read_events(files, parts, limits, told)
         words = AuditWords(parts.audit_lines, parts.audit_proof, trusted)
         _check_audit(parts, words)
@@ -92,7 +95,7 @@ def examine_evidence(
     else:
         yield _check_digests(files, parts, events)
         origin = parts.head.origin
-        yield check_signed(parts.signature, origin, trusted, "the cover sheet")
+        yield check_signed(parts.signature, parts.head, trusted, "the cover sheet")
         yield check_signature(parts.note, parts.head, trusted)
         yield from _check_range(parts, events, ranged)
         yield from words.claims(origin, parts.manifest.log.name, events.writers)
@@ -288,7 +291,7 @@ def _not_examined(files: Files) -> Iterator[Claim]:
         yield Claim("unproved", "The report in the file was not recomputed: this program does not know it.")
 
 
-def _stated(parts: _Parts, trusted: Sequence[Verifier]) -> Iterator[Claim]:
+def _stated(parts: _Parts, trusted: Sequence[KeyHistory]) -> Iterator[Claim]:
     """What stands on the cover sheet in the server's words."""
     sheet = parts.manifest
     asked = f'made {sheet.made} by {sheet.software} for the key "{sheet.asked_by.label}"'

@@ -9,8 +9,8 @@ from indelible.merkle import entry as entries
 from indelible.merkle import proofs
 from indelible.merkle.hashing import leaf_hash
 from indelible.notes.checkpoint import Checkpoint, parse_checkpoint
-from indelible.notes.keys import Verifier
 from indelible.notes.note import parse_note
+from indelible.notes.statements import KeyHistory
 from indelible.notes.tlogproof import EventExtra, TlogProof, open_extra, parse_tlog_proof
 
 
@@ -31,7 +31,7 @@ def open_proof(data: bytes) -> OpenedProof:
     return OpenedProof(proof, extra, entries.decode_entry(extra.entry), head)
 
 
-def examine_proof(opened: OpenedProof, payload: bytes | None, trusted: Sequence[Verifier]) -> list[Claim]:
+def examine_proof(opened: OpenedProof, payload: bytes | None, trusted: Sequence[KeyHistory]) -> list[Claim]:
     """Examine a proof and, where it is at hand, the event's bytes."""
     return [
         check_signature(opened.proof.checkpoint, opened.head, trusted),

@@ -14,11 +14,11 @@ from indelible.merkle.hashing import leaf_hash
 from indelible.merkle.ranges import verify_range
 from indelible.model.instants import parse_instant
 from indelible.notes.checkpoint import Checkpoint, parse_checkpoint
-from indelible.notes.keys import Verifier
 from indelible.notes.note import parse_note
+from indelible.notes.statements import KeyHistory
 
 
-def examine_range(data: bytes, events: bytes | None, trusted: Sequence[Verifier]) -> list[Claim]:
+def examine_range(data: bytes, events: bytes | None, trusted: Sequence[KeyHistory]) -> list[Claim]:
     """Examine a range proof; `events` are those events as NDJSON, with their exact bytes, or None."""
     try:
         proof = msgspec.json.decode(data, type=RangeProof)

@@ -15,6 +15,7 @@ from indelible.client.results import (
     EventPage,
     InclusionProof,
     Log,
+    LogKey,
     Receipt,
 )
 from indelible.client.transport import Reply
@@ -26,10 +27,16 @@ _NDJSON = "application/x-ndjson"
 class LogCalls(Calls):
     """Logs and their events."""
 
-    def create_log(self, name: str, *, erasable: bool = False) -> Log:
+    def create_log(self, name: str, *, erasable: bool = False, public_proofs: bool = False) -> Log:
         """Create a log. A name that is taken is the refusal `name_taken`, with the fact `log_id`."""
-        body = {"name": name, "erasable": True} if erasable else {"name": name}
+        wanted = {"erasable": erasable, "public_proofs": public_proofs}
+        body = {"name": name, **{member: True for member, value in wanted.items() if value}}
         return self._decode(self._send_json("POST", "/logs", body), Log)
+
+    def publish_proofs(self, log: str, *, public: bool = True) -> Log:
+        """Let all who know the log's id see its checkpoint, tiles and keys without a key, or nobody again."""
+        body = {"public_proofs": public}
+        return self._decode(self._send_json("PATCH", path_to("logs", log), body, repeatable=True), Log)
 
     def log(self, log: str) -> Log:
         """Return a log and its head."""
@@ -207,6 +214,10 @@ class LogCalls(Calls):
     def log_keys(self, log: str) -> Any:
         """Return what the server says of the log's signing keys. Trust a key that came another way."""
         return self._parse(self.transport.send("GET", path_to("logs", log, "keys")).body, object)
+
+    def rotate_key(self, log: str) -> LogKey:
+        """Let another key follow the one that signs the log's heads, and return it with its statement."""
+        return self._decode(self.transport.send("POST", path_to("logs", log, "keys")), LogKey)
 
     def proof(self, log: str, sequence: int) -> bytes:
         """Return the proof of one event as a file (C2SP tlog-proof); `verify_proof` checks it."""

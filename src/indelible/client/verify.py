@@ -10,11 +10,12 @@ from uuid import UUID
 from indelible.client.errors import NotProved
 from indelible.client.examine_proof import examine_proof, open_proof
 from indelible.client.results import ConsistencyProof, InclusionProof, Receipt
+from indelible.client.trust import Trusted, history_of
 from indelible.merkle import entry as entries
 from indelible.merkle import proofs
 from indelible.merkle.hashing import leaf_hash
-from indelible.notes.checkpoint import Checkpoint, open_checkpoint
-from indelible.notes.keys import Verifier
+from indelible.notes.checkpoint import Checkpoint
+from indelible.notes.statements import open_checkpoint_with
 
 
 def verify_receipt(receipt: Receipt, payload: bytes) -> bytes:
@@ -38,20 +39,22 @@ def verify_receipt(receipt: Receipt, payload: bytes) -> bytes:
     return leaf
 
 
-def verify_checkpoint(note: bytes | str, key: str) -> Checkpoint:
+def verify_checkpoint(note: bytes | str, key: Trusted) -> Checkpoint:
     """Check a checkpoint's signature and origin against a verifier key (`<origin>+<id>+<base64>`).
+
+    With a history (`key_history`) in place of a key, it is the log's key for that size that must have signed.
 
     Raises:
         NotProved: it is not signed by that key, or not well formed.
     """
     try:
-        checkpoint, _ = open_checkpoint(_bytes(note), Verifier.parse(key))
+        checkpoint, _ = open_checkpoint_with(history_of(key), _bytes(note))
     except ValueError as error:
         raise NotProved(f"the checkpoint does not hold: {error}") from None
     return checkpoint
 
 
-def verify_inclusion(proof: InclusionProof, leaf: bytes, key: str) -> Checkpoint:
+def verify_inclusion(proof: InclusionProof, leaf: bytes, key: Trusted) -> Checkpoint:
     """Check that `leaf`, the hash that `verify_receipt` gave, is in the log, and return the signed head.
 
     Raises:
@@ -69,7 +72,7 @@ def verify_inclusion(proof: InclusionProof, leaf: bytes, key: str) -> Checkpoint
     return checkpoint
 
 
-def verify_consistency(proof: ConsistencyProof, older: Checkpoint, key: str) -> Checkpoint:
+def verify_consistency(proof: ConsistencyProof, older: Checkpoint, key: Trusted) -> Checkpoint:
     """Check that the log of `older`, a checkpoint that was verified before, was only appended to since.
 
     Raises:
@@ -85,17 +88,17 @@ def verify_consistency(proof: ConsistencyProof, older: Checkpoint, key: str) -> 
     return newer
 
 
-def verify_proof(text: bytes | str, payload: bytes, key: str) -> Checkpoint:
+def verify_proof(text: bytes | str, payload: bytes, key: Trusted) -> Checkpoint:
     """Check a tlog-proof (`append(..., proof=True)`, a file kept for an auditor) against the payload.
 
     Raises:
         NotProved: any part of it does not hold.
     """
     try:
-        opened, verifier = open_proof(_bytes(text)), Verifier.parse(key)
+        opened, history = open_proof(_bytes(text)), history_of(key)
     except ValueError as error:
         raise NotProved(f"the proof does not hold: {error}") from None
-    for claim in examine_proof(opened, payload, [verifier]):
+    for claim in examine_proof(opened, payload, [history]):
         if claim.verdict != "proved":
             raise NotProved(claim.says)
     return opened.head

@@ -6,7 +6,7 @@ The service implements these; naming them here lets a transport be tested withou
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
-from indelible.model.types import Event
+from indelible.model.types import Event, LogInfo
 from indelible.service.events import Order
 from indelible.service.framing import Framing
 from indelible.service.ranges import Wanted
@@ -35,12 +35,20 @@ class AccessPort(Protocol):
     def authenticate(self, authorization: str | None) -> Caller:
         """Find the caller of an `Authorization` header."""
 
+    def public(self, reference: str) -> LogInfo | None:
+        """The log with this id, when its proofs need no key."""
+
 
 class LogsPort(Protocol):
     """Creating and finding logs."""
 
-    async def create(self, caller: Caller, name: str, *, erasable: bool = False) -> LogState:
+    async def create(
+        self, caller: Caller, name: str, *, erasable: bool = False, public_proofs: bool = False
+    ) -> LogState:
         """Create a log."""
+
+    async def set_public_proofs(self, caller: Caller, log: str, *, public: bool) -> LogState:
+        """Say whether a log's proofs need no key."""
 
     async def list(
         self, caller: Caller, *, after: str | None, limit: int
@@ -214,6 +222,13 @@ class KeysPort(Protocol):
         """Revoke a key."""
 
 
+class RotationPort(Protocol):
+    """Signing keys of logs."""
+
+    async def rotate(self, caller: Caller, log: str) -> Mapping[str, object]:
+        """Let the next key of a log follow, and return it."""
+
+
 class WorkspacesPort(Protocol):
     """Workspaces."""
 
@@ -271,6 +286,10 @@ class ServicesPort(Protocol):
     @property
     def keys(self) -> KeysPort:
         """Keys."""
+
+    @property
+    def rotation(self) -> RotationPort:
+        """Signing keys of logs."""
 
     @property
     def workspaces(self) -> WorkspacesPort:

@@ -26,6 +26,13 @@ class LogIn(_Request, frozen=True):
 
     name: str
     erasable: bool = False
+    public_proofs: bool = False
+
+
+class LogPatchIn(_Request, frozen=True):
+    """What may be changed of a log: who may see its proofs."""
+
+    public_proofs: bool
 
 
 class HeadOut(_Answer, frozen=True):
@@ -44,6 +51,7 @@ class LogOut(_Answer, frozen=True):
     origin: str
     created: str
     erasable: bool
+    public_proofs: bool
     head: HeadOut
 
 
@@ -147,10 +155,23 @@ class RangeOut(_Answer, frozen=True):
     checkpoint: str
 
 
-class LogKeysOut(_Answer, frozen=True):
-    """The keys that sign, or signed, a log's heads."""
+class LogKeyOut(_Answer, frozen=True):
+    """A key that signs a log's heads of some sizes, both inside; the newest has no end.
 
-    keys: list[dict[str, Any]]
+    `statement` is the signed note by which it followed the key before it, `retired` when it was followed.
+    """
+
+    verifier_key: str
+    valid_from_size: int
+    valid_to_size: int | None
+    retired: str | None
+    statement: str | None
+
+
+class LogKeysOut(_Answer, frozen=True):
+    """The keys that sign, or signed, a log's heads, oldest first."""
+
+    keys: list[LogKeyOut]
 
 
 # ---------------------------------------------------------------------- views
@@ -287,7 +308,7 @@ class ProblemOut(_Answer, frozen=True):
     request_id: str
 
 
-REQUESTS: tuple[type[Struct], ...] = (LogIn, DeployIn, KeyIn, WorkspaceIn)
+REQUESTS: tuple[type[Struct], ...] = (LogIn, LogPatchIn, DeployIn, KeyIn, WorkspaceIn)
 ANSWERS: tuple[type[Struct], ...] = (
     LogOut,
     LogsOut,
@@ -298,6 +319,7 @@ ANSWERS: tuple[type[Struct], ...] = (
     InclusionOut,
     ConsistencyOut,
     RangeOut,
+    LogKeyOut,
     LogKeysOut,
     ViewOut,
     ViewsOut,

@@ -12,9 +12,9 @@ import structlog
 from indelible import telemetry
 from indelible.log.chunk import Chunk, decode_chunk
 from indelible.log.group import laying_mark
+from indelible.log.keyring import Keyring
 from indelible.log.prove import Prover
 from indelible.log.publish import Publisher, load_published
-from indelible.log.signers import Signers
 from indelible.merkle.entry import commit_payloads, encode_entry
 from indelible.merkle.frontier import decode_frontier
 from indelible.merkle.frontier import root as frontier_root
@@ -37,11 +37,11 @@ class Gate:
     """Opens logs. `is_open` is for the event loop, `open` blocks and is for threads."""
 
     def __init__(
-        self, reader: Reader, objects: Objects, signers: Signers, prover: Prover, publisher: Publisher
+        self, reader: Reader, objects: Objects, keys: Keyring, prover: Prover, publisher: Publisher
     ) -> None:
         self._reader = reader
         self._objects = objects
-        self._signers = signers
+        self._keys = keys
         self._prover = prover
         self._publisher = publisher
         self._open: set[int] = set()
@@ -131,7 +131,13 @@ class Gate:
         head = self._reader.head(info.key)
         if head is None:
             return "it has no stored head"
-        checks = (self._head_fits, self._tail_fits, self._published_fits, self._nothing_beyond)
+        checks = (
+            self._head_fits,
+            self._tail_fits,
+            self._published_fits,
+            self._keys_fit,
+            self._nothing_beyond,
+        )
         return next((found for check in checks if (found := check(info, head))), None)
 
     def _head_fits(self, info: LogInfo, head: HeadRow) -> str | None:
@@ -170,7 +176,7 @@ class Gate:
 
     def _published_fits(self, info: LogInfo, head: HeadRow) -> str | None:
         try:
-            published = load_published(self._objects, self._signers, info)
+            published = load_published(self._objects, self._keys, info)
         except (NoteError, ValueError) as error:
             return f"the published checkpoint is not one of this log signed with its key: {error}"
         if published is None:
@@ -183,6 +189,10 @@ class Gate:
         if self._prover.root_at(info.key, published.size) != published.root:
             return f"the published root at size {published.size} is not that of the stored events"
         return None
+
+    def _keys_fit(self, info: LogInfo, _head: HeadRow) -> str | None:
+        """A key that others were told of is the one that signs, or none does."""
+        return self._keys.published_differ(info, self._objects)
 
 
 def _chunk_fits(chunk: Chunk) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from indelible.log.chunk import decode_chunk
 from indelible.log.publish import Published
 from indelible.log.read import EventReader, Span
 from indelible.merkle.entry import encode_entry
@@ -81,9 +82,15 @@ class Prover:
         return encode_bundle(self.entries_of(log, Span(index * TILE_WIDTH + 1, index * TILE_WIDTH + width)))
 
     def entries_of(self, log: int, span: Span) -> list[bytes]:
-        """The entries of a run of events, none for an empty one."""
+        """The entries of a run of events, none for an empty one.
+
+        Without a payload being read: a bundle of large events would cost hundreds of MiB.
+        """
         entries: list[bytes] = []
-        for chunk in self._events.chunks(log, span):
+        for row in self._reader.metas(log, span.first, span.last):
+            chunk = decode_chunk(row, whole=False)
+            if chunk.first > span.first + len(entries):
+                break
             low = max(0, span.first - chunk.first)
             high = min(chunk.last, span.last) - chunk.first + 1
             entries += [encode_entry(chunk.entry(at)) for at in range(low, high)]

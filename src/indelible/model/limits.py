@@ -64,6 +64,13 @@ class Limits:
     # Checkpoints
     publish_interval_seconds: float = 1.0
 
+    # Signing keys
+    keys_per_log: int = 32  # generations, the first included
+    key_overlap_seconds: int = 30 * 24 * 3600  # for which a key that was followed signs beside the new one
+    signer_seconds: float = 10.0  # for one run of the command that signs
+    signer_retry_seconds: float = 5.0  # after a run that failed, until the next one
+    signer_output_bytes: int = 4 * KIB
+
     # The host of views
     component_functions: int = 100_000
     component_sections: int = 20_000  # of the component and all that is nested in it

@@ -11,11 +11,13 @@ import structlog
 
 from indelible.log.gate import Gate, Mismatch
 from indelible.log.heads import Heads
+from indelible.log.keyring import Keyring
 from indelible.log.prove import Prover
 from indelible.log.publish import Publisher
 from indelible.log.read import EventReader
 from indelible.log.recompute import Finding, recompute
 from indelible.log.signers import Signers
+from indelible.model.clock import SYSTEM_CLOCK
 from indelible.model.limits import DEFAULT_LIMITS
 from indelible.model.types import LogInfo
 from indelible.service.bootstrap import FIRST_KEY, NAME, first_public_key
@@ -100,7 +102,11 @@ class Site:
             return str(error)
         return None if found == ["ok"] else "; ".join(found)
 
-    def mismatches(self, signers: Signers, published: Objects | None = None) -> Iterator[Mismatch]:
+    def keyring(self) -> Keyring:
+        """The signing keys of all logs, which open their checkpoints. Raises as `master_secret`."""
+        return Keyring(self.reader, Signers(self.master_secret()), DEFAULT_LIMITS, SYSTEM_CLOCK)
+
+    def mismatches(self, keys: Keyring, published: Objects | None = None) -> Iterator[Mismatch]:
         """Logs whose right edge or published head does not fit what is stored.
 
         Heads are looked for in `published`, or in the directory's own objects.
@@ -110,8 +116,8 @@ class Site:
         events = EventReader(self.reader)
         prover, heads = Prover(self.reader, events), Heads(self.reader)
         objects = published or self.objects
-        publisher = Publisher(self.reader, objects, heads, signers, DEFAULT_LIMITS)
-        gate = Gate(self.reader, objects, signers, prover, publisher)
+        publisher = Publisher(self.reader, objects, heads, keys, DEFAULT_LIMITS)
+        gate = Gate(self.reader, objects, keys, prover, publisher)
         for info in self.logs():
             mismatch = gate.check(info)
             if mismatch is not None:

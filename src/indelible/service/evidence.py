@@ -15,11 +15,10 @@ from indelible.log.read import Span
 from indelible.model.instants import format_micros
 from indelible.model.types import NO_AUTH_WRITER, ROOT_WRITER, LogInfo
 from indelible.notes.evidence import FORMAT, MANIFEST, SIGNATURE, Statement, format_statement
-from indelible.notes.note import sign_note
 from indelible.service.auditing import Auditing
 from indelible.service.evidence_events import WriterNames, lines_of
 from indelible.service.evidence_text import VERIFY
-from indelible.service.proofs import log_keys
+from indelible.service.proofs import describe_keys
 from indelible.service.ranges import Asked, Ranges, Wanted
 from indelible.service.types import Caller, EvidenceAnswer
 from indelible.service.zipstream import ZipStream
@@ -109,7 +108,7 @@ class Evidence:
         yield from out.stream("events.ndjson", lines_of(self._core.events, info.key, plan.asked.span, names))
         out.add("proof.json", _encode(self._proof(plan)))
         out.add("checkpoint", plan.asked.published.note)
-        out.add("keys.json", _encode({"keys": log_keys(self._core.signers, info)}))
+        out.add("keys.json", _encode({"keys": describe_keys(self._core.keys.keys(info))}))
         sequences: list[int] = []
         yield from out.stream("audit.ndjson", names.lines(info, sequences))
         out.add("audit-proof.json", _encode(self._audit_proof(plan, sequences)))
@@ -142,7 +141,7 @@ class Evidence:
             "size": audit.size,
             "root": audit.root.hex(),
             "checkpoint": audit.note.decode(),
-            "keys": log_keys(self._core.signers, info),
+            "keys": describe_keys(self._core.keys.keys(info)),
             "proofs": [[one.hex() for one in prove(info.key, at - 1, audit.size)] for at in sequences],
         }
 
@@ -150,7 +149,8 @@ class Evidence:
         (published, span, _, _), digest = plan.asked, hashlib.sha256(manifest).hexdigest()
         origin = plan.info.origin
         statement = Statement(origin, published.size, published.root, span.first, span.last, digest)
-        return sign_note(format_statement(statement), [self._core.signers.signer(origin)])
+        text = format_statement(statement)
+        return self._core.keys.sign_text(plan.info, published.size, text, self._core.objects)
 
 
 def _window(asked: Asked) -> Mapping[str, object] | None:

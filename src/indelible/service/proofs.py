@@ -3,9 +3,10 @@
 import asyncio
 
 from indelible.log.core import Core
-from indelible.log.signers import Signers
+from indelible.log.keyring import Keys
 from indelible.merkle.tiles import TilePath, parse_tile_path, partial_width
 from indelible.model.errors import Problem
+from indelible.model.instants import format_micros
 from indelible.model.types import LogInfo
 from indelible.service.ranges import Ranges, Wanted
 from indelible.service.types import Caller, ConsistencyAnswer, InclusionAnswer, RangeAnswer
@@ -14,7 +15,10 @@ TILE_WIDTH = 256
 
 
 class Proofs:
-    """The calls that let others check a log. All need `read`, and read a bounded number of hashes."""
+    """The calls that let others check a log. They read a bounded number of hashes.
+
+    All need `read`; checkpoint, tiles, keys and consistency of a log with public proofs need nothing.
+    """
 
     def __init__(self, ranges: Ranges, core: Core) -> None:
         self._ranges = ranges
@@ -22,7 +26,7 @@ class Proofs:
 
     async def checkpoint(self, caller: Caller, log: str) -> bytes:
         """The newest published checkpoint (C2SP tlog-checkpoint)."""
-        return (await self._core.publisher.latest(await self._log(caller, log))).note
+        return (await self._core.publisher.latest(await self._provable(caller, log))).note
 
     async def tile(self, caller: Caller, log: str, path: str) -> bytes:
         """A tile or an entry bundle of a published tree (C2SP tlog-tiles); `path` is what follows `tile/`.
@@ -30,7 +34,7 @@ class Proofs:
         Raises:
             Problem: `not_found` for a path that is no tile of the published tree.
         """
-        info = await self._log(caller, log)
+        info = await self._provable(caller, log)
         try:
             tile = parse_tile_path(f"tile/{path}")
         except ValueError as error:
@@ -44,7 +48,8 @@ class Proofs:
 
     async def keys(self, caller: Caller, log: str) -> list[dict[str, object]]:
         """All keys that ever signed this log's heads, each with the sizes for which it is valid."""
-        return log_keys(self._core.signers, await self._log(caller, log))
+        info = await self._provable(caller, log)
+        return describe_keys(await asyncio.to_thread(self._core.keys.keys, info))
 
     async def event(self, caller: Caller, log: str, sequence: int) -> bytes:
         """A C2SP tlog-proof of one event, against a published checkpoint that is made now if need be.
@@ -86,10 +91,17 @@ class Proofs:
         Raises:
             Problem: `invalid_parameter`, `beyond_head`.
         """
-        info = await self._log(caller, log)
+        info = await self._provable(caller, log)
         if from_size < 0 or (to_size is not None and to_size < from_size):
             raise Problem("invalid_parameter", "from and to are sizes, and from is not the larger")
-        published = await self._core.publisher.at_least(info, max(from_size, to_size or 0))
+        least = max(from_size, to_size or 0)
+        if caller.workspace == info.workspace:
+            published = await self._core.publisher.at_least(info, least)
+        else:  # a stranger has nothing signed for him: that would be an fsync for each question
+            published = await self._core.publisher.latest(info)
+            if published.size < least:
+                size = published.size
+                raise Problem("beyond_head", f"the published head has {size} events", head=size)
         to_size = published.size if to_size is None else to_size
         hashes = await asyncio.to_thread(self._core.prover.consistency, info.key, from_size, to_size)
         return ConsistencyAnswer(from_size, to_size, hashes, published.note)
@@ -126,11 +138,26 @@ class Proofs:
     async def _log(self, caller: Caller, log: str) -> LogInfo:
         return await self._ranges.log(caller, log)
 
+    async def _provable(self, caller: Caller, log: str) -> LogInfo:
+        return await self._ranges.provable(caller, log)
 
-def log_keys(signers: Signers, info: LogInfo) -> list[dict[str, object]]:
-    """All keys that ever signed a log's heads, each with the sizes for which it is valid."""
-    verifier = signers.signer(info.origin).verifier
-    return [{"verifier_key": str(verifier), "valid_from_size": 0, "valid_to_size": None}]
+
+def describe_keys(keys: Keys) -> list[dict[str, object]]:
+    """A log's keys as others need them, oldest first, each with the statement by which it followed."""
+    told: list[dict[str, object]] = []
+    notes = [row.statement.decode() or None for row in keys.rows]
+    ends = [*(format_micros(statement.time) for statement in keys.statements), None]
+    for period, note, end in zip(keys.history.periods, notes, ends, strict=True):
+        told.append(
+            {
+                "verifier_key": str(period.verifier),
+                "valid_from_size": period.first,
+                "valid_to_size": period.last,
+                "retired": end,
+                "statement": note,
+            }
+        )
+    return told
 
 
 def _has(size: int, tile: TilePath) -> bool:

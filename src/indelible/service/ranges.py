@@ -61,6 +61,12 @@ class Ranges:
         await self.open(info)
         return info
 
+    async def provable(self, caller: Caller, log: str) -> LogInfo:
+        """Find a log whose tree the caller may see, and have it checked; raises as `log`."""
+        info = self._access.provable(caller, log)
+        await self.open(info)
+        return info
+
     async def open(self, info: LogInfo) -> None:
         """Have a log checked; raises `log_behind_published_head`."""
         gate = self._core.gate

@@ -10,6 +10,7 @@ from indelible.service.evidence import Evidence
 from indelible.service.keys import Keys
 from indelible.service.logs import Logs
 from indelible.service.proofs import Proofs
+from indelible.service.rotation import Rotation
 from indelible.service.status import Status
 from indelible.service.views import Views
 from indelible.service.workspaces import Workspaces
@@ -26,6 +27,7 @@ class Services(NamedTuple):
     evidence: Evidence
     views: Views
     keys: Keys
+    rotation: Rotation
     workspaces: Workspaces
     auditing: Auditing
     status: Status

@@ -20,17 +20,20 @@ class Status:
     def ready(self) -> Readiness:
         """Whether requests should be sent here, and what deserves a look.
 
-        A log that is refused does not make the server unready: the others go on.
+        A log that is refused does not make the server unready: the others go on. Nor does a signer command
+        that fails: appends go on, and checkpoints wait.
         """
         refused = [
             {"log_id": str(mismatch.log.log_id), "found": mismatch.found}
             for mismatch in self._core.gate.refused()
         ]
+        signer = self._core.signers.command
         details: dict[str, object] = {
             "deployment": self._core.deployment,
             "read_only": self._core.gate.read_only,
             "stopping": self.stopping,
             "broken": self.broken,
+            "signer": None if signer is None else {"failed": signer.failure},
             "refused_logs": len(refused),
             "refused": refused[:100],
         }

@@ -104,6 +104,21 @@ class KeyRow(NamedTuple):
     preset: str | None
 
 
+class LogKeyRow(NamedTuple):
+    """A key that signs a log's heads, or signed them: generations count from 0.
+
+    `statement` is the signed note by which it followed the one before it; empty for the first. A log without
+    rows has generation 0 alone, derived.
+    """
+
+    log: int
+    generation: int
+    holder: str  # derived | command
+    verifier_key: str
+    statement: bytes
+    created: int
+
+
 class ViewRow(NamedTuple):
     """One version of a view. Of a view's versions at most one is `active` and at most one `pending`."""
 
@@ -153,6 +168,9 @@ class Reader(Protocol):
     def logs(self, workspace: int | None, after: str, limit: int) -> list[LogInfo]:
         """Logs ordered by name (by store key when `workspace` is None and `after` is a number)."""
 
+    def log_keys(self, log: int) -> list[LogKeyRow]:
+        """The signing keys of a log, oldest first."""
+
     def head(self, log: int) -> HeadRow | None:
         """The head of a log."""
 
@@ -164,6 +182,9 @@ class Reader(Protocol):
 
     def chunks(self, log: int, sequence: int, limit: int, *, reverse: bool = False) -> list[ChunkRow]:
         """At most `limit` chunks: the one that holds `sequence`, and those after it (before, in reverse)."""
+
+    def metas(self, log: int, first: int, last: int) -> list[ChunkRow]:
+        """The chunks that hold the events `first` to `last`, with `leaves` and `payload` empty and unread."""
 
     def chunk_time(self, log: int, sequence: int) -> tuple[int, int, int] | None:
         """First sequence, count and time of the chunk that holds `sequence`, without its bodies."""
@@ -222,6 +243,12 @@ class Transaction(Protocol):
 
         Raises KeyError when the name is taken in the workspace.
         """
+
+    def set_public_proofs(self, log: int, *, public: bool) -> bool:
+        """Say whether a log's proofs need no key; False when there is no such log."""
+
+    def add_log_key(self, key: LogKeyRow) -> None:
+        """Add a signing key of a log. Raises KeyError when the log has that generation."""
 
     def add_key(self, key: KeyRow) -> None:
         """Add an API key."""
