@@ -9,6 +9,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("few", max_examples=20)  # for runs that only gather what tests make
 
 ALL = os.environ.get("INDELIBLE_TEST_ALL") == "1"
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 from tests.harness import golang
-from tests.harness.evidence_zip import SECOND, START, Asked, evidence, make_audit, make_log, ndjson, pack
+from tests.harness.evidence import ACME, AUDIT, Members, listed, members_of, signed, story, zipped
+from tests.harness.server import start_server
 
-LOG = make_log(1, [b'{"n":%d}' % number for number in range(300)] + [b"\xff\xfe"])
-AUDIT = make_audit(2, LOG)
+LOG = story("acme", 0xAC, 301)
+KEYS = (ACME.signer.verifier.vkey, AUDIT.signer.verifier.vkey)
 
 
 @pytest.fixture(scope="module")
@@ -25,28 +26,53 @@ def check(program: Path, data: bytes, *keys: str) -> subprocess.CompletedProcess
 
 
 @pytest.mark.parametrize(
-    "asked",
-    [Asked(1, 301), Asked(1, 1), Asked(200, 257), Asked(5, 9, (START + 4 * SECOND, START + 9 * SECOND))],
-    ids=str,
+    ("first", "last", "window"),
+    [(1, 301, None), (1, 1, None), (200, 257, None), (4, 9, (4, 10)), (4, 3, None)],
 )
-def test_go_proves_good_evidence(checker: Path, asked: Asked) -> None:
-    """Evidence of the whole log, of one event, of a run over the edge of a tile and of a window is proved."""
-    done = check(checker, pack(evidence(LOG, AUDIT, asked)), LOG.vkey, AUDIT.vkey)
-    assert done.stdout == f"proved {asked.last - asked.first + 1} events and 2 of _audit\n", done.stderr
+def test_go_proves_good_evidence(
+    checker: Path, first: int, last: int, window: tuple[int, int] | None
+) -> None:
+    """Evidence of the whole log, of one event, over the edge of a tile, of a window, of nothing is proved."""
+    done = check(checker, zipped(members_of(LOG, first, last, window)), *KEYS)
+    assert done.stdout == f"proved {last - first + 1} events and 3 of _audit\n", done.stderr
     assert done.returncode == 0
 
 
 def test_go_refuses_evidence_that_was_tampered_with(checker: Path) -> None:
-    """An edited event, one left out, a head of another key, and another log's key are refused."""
-    asked = Asked(3, 9)
-    good = evidence(LOG, AUDIT, asked)
-    lines = [LOG.line(at) for at in range(3, 10)]
-    edited = [*lines[:2], {**lines[2], "payload": "{}"}, *lines[3:]]
-    for name, files, key in (
-        ("not the file that is listed", {**good, "events.ndjson": ndjson(edited)}, LOG.vkey),
-        ("not the file that is listed", {**good, "events.ndjson": ndjson(lines[:-1])}, LOG.vkey),
-        ("a signature", {**good, "checkpoint": good["checkpoint"].replace(b"\n301\n", b"\n300\n")}, LOG.vkey),
-        ("the key is of", good, AUDIT.vkey),
-    ):
-        done = check(checker, pack(files), key, AUDIT.vkey)
-        assert (done.returncode, name in done.stderr) == (1, True), done.stderr
+    """An edited event, one left out, a head of another size, and another log's key are refused."""
+    good = members_of()
+    lines = good["events.ndjson"].splitlines(keepends=True)
+    edited = [lines[0], lines[1].replace(b"acme", b"evil"), *lines[2:]]
+
+    def told(members: Members, *keys: str) -> str:
+        done = check(checker, zipped(members), *keys)
+        assert done.returncode == 1
+        return done.stderr
+
+    assert "not the file that is listed" in told({**good, "events.ndjson": b"".join(edited)}, *KEYS)
+    forged = signed(listed({**good, "events.ndjson": b"".join(edited)}), ACME.signer)
+    assert "not what stands under the head" in told(forged, *KEYS)
+    short = signed(listed({**good, "events.ndjson": b"".join(lines[:-1])}), ACME.signer)
+    assert "there are 5" in told(short, *KEYS)
+    assert "a signature" in told(
+        {**good, "checkpoint": good["checkpoint"].replace(b"\n21\n", b"\n20\n")}, *KEYS
+    )
+    assert "the key is of" in told(good, KEYS[1], KEYS[1])
+
+
+def test_go_proves_what_a_running_server_exports(checker: Path, tmp_path: Path) -> None:
+    """Evidence from a real server, of events of two keys, is proved by a machine that has Go alone."""
+    with start_server(tmp_path / "data") as server, server.client() as client:
+        client.post("/logs", json={"name": "acme"}).raise_for_status()
+        made = client.post("/keys", json={"label": "product", "scopes": ["append"]}).json()
+        with server.client(made["secret"]) as product:
+            body = b"\n".join(b'{"n":%d}' % number for number in range(600))
+            headers = {"content-type": "application/x-ndjson"}
+            product.post("/logs/acme/append_batch", content=body, headers=headers).raise_for_status()
+        client.post("/logs/acme/append", content=b"\xff\x00").raise_for_status()
+        evidence = client.get("/logs/acme/evidence").content
+        keys = [
+            client.get(f"/logs/{log}/keys").json()["keys"][0]["verifier_key"] for log in ("acme", "_audit")
+        ]
+    done = check(checker, evidence, *keys)
+    assert (done.stdout, done.stderr) == ("proved 601 events and 2 of _audit\n", "")

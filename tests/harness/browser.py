@@ -1,5 +1,6 @@
 """The page that verifies, in a real Chromium without a window."""
 
+import base64
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,15 @@ _WITHHELD = "Object.defineProperty(window, 'crypto', {value: undefined});"
 _READ = """
 return Array.from(document.querySelectorAll(arguments[0]),
     row => Array.from(row.children, cell => cell.textContent.toWellFormed()))
+"""
+_AT_ONCE = 40
+_EXAMINE = """
+const [given, done] = arguments;
+const asFile = encoded =>
+  new File([Uint8Array.from(atob(encoded), letter => letter.charCodeAt(0))], "evidence.zip");
+const verdict = ([encoded, keys]) =>
+  examine(asFile(encoded), keys, () => {}).then(found => found.verdict, error => String(error));
+Promise.all(given.map(verdict)).then(done);
 """
 _OFFLINE = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
 
@@ -62,6 +72,15 @@ class Browser:
         result = driver.find_element(By.ID, "result")
         WebDriverWait(driver, seconds, poll_frequency=0.03).until(lambda _driver: result.is_displayed())
         return self.seen()
+
+    def verdicts(self, files: Sequence[tuple[bytes, Sequence[str]]]) -> list[str]:
+        """What the page's own script makes of files, each with its keys, without a look at what it shows."""
+        found: list[str] = []
+        for at in range(0, len(files), _AT_ONCE):
+            part = files[at : at + _AT_ONCE]
+            encoded = [[base64.b64encode(file).decode(), "\n".join(keys)] for file, keys in part]
+            found += self.driver.execute_async_script(_EXAMINE, encoded)
+        return found
 
     def seen(self) -> Seen:
         """What the page shows now."""

@@ -155,7 +155,7 @@ func openHead(data []byte, vkey string) head {
 
 // closed gives the root of the leaves [low, high), where first is the index of leaves[0].
 func closed(low, high, first int64, leaves []tlog.Hash, proof *[]tlog.Hash) tlog.Hash {
-	if end := first + int64(len(leaves)); high <= first || low >= end {
+	if end := first + int64(len(leaves)); first == end || high <= first || low >= end {
 		need(len(*proof) > 0, "the proof has too few hashes")
 		next := (*proof)[0]
 		*proof = (*proof)[1:]
