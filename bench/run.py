@@ -159,6 +159,23 @@ def views(report: Report, work: Path, events: int) -> None:
         report.add(f"server's own memory at {events:,} events, no view in it", mib(own), "does not grow")
 
 
+def evidence(report: Report, work: Path, events: int) -> None:
+    """Evidence of a long log: made, fetched, and verified on one core without the server."""
+    with ours(work / "evidence") as server:
+        log = scenarios.make_log(server, "proved")
+        scenarios.fill(server, log, events)
+        took = scenarios.verify(server, log, work)
+    report.add(
+        f"evidence of {events:,} events, made and fetched",
+        f"{took.fetch_seconds:.1f} s, {mib(took.file_bytes)}",
+    )
+    report.add(
+        f"`indelible verify` of that, on one core, {mib(took.memory_bytes)} at most",
+        f"{took.seconds:.1f} s ({took.cpu_seconds:.1f} s of CPU)",
+        "15 s",
+    )
+
+
 def mib(size: float) -> str:
     """Bytes as MiB."""
     return f"{size / (1 << 20):.0f} MiB"
@@ -199,9 +216,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="short loads, a short log, nothing written")
-    parser.add_argument("--only", choices=("appends", "views"), help="one half; nothing written")
+    parser.add_argument("--only", choices=("appends", "views", "verify"), help="one part; nothing written")
     options = parser.parse_args()
-    require_wrk()
+    if options.only != "verify":
+        require_wrk()
     report, seconds, events = (
         Report(),
         5.0 if options.quick else 20.0,
@@ -210,10 +228,12 @@ def main() -> None:
     work = Path(tempfile.mkdtemp(prefix="indelible-bench-"))
     work.chmod(0o755)  # PostgreSQL runs as a user of its own below it
     try:
-        if options.only != "views":
+        if options.only in {None, "appends"}:
             appends(report, work, seconds)
-        if options.only != "appends":
+        if options.only in {None, "views"}:
             views(report, work, events)
+        if options.only in {None, "verify"}:
+            evidence(report, work, events // 5)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     if not options.quick and not options.only:

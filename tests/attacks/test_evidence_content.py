@@ -110,6 +110,11 @@ def test_an_edited_event_is_found(whole: Members, edit: Callable[[Lines], Lines]
     assert wrong(signed(listed(relabelled), ACME.signer))
 
 
+def test_a_tail_cut_off_the_events_is_told_as_such() -> None:
+    """The number of events is said where it is wrong, not only that the hashes are."""
+    assert "there are 5 events in it" in wrong(resigned({**WHOLE, "events.ndjson": b"".join(lines()[:-1])}))
+
+
 @given(st.integers(0, len(WHOLE["events.ndjson"]) - 1), st.integers(1, 255))
 def test_a_changed_byte_of_the_events_is_found(at: int, change: int) -> None:
     """Attack: any byte of any event, all digests recomputed. Found by recomputation, without keys."""
@@ -246,6 +251,8 @@ def test_a_whole_forgery_needs_the_key() -> None:
         ("audit-proof.json", {"proofs": []}),
         ("audit-proof.json", {"proofs": [["zz"]]}),
         ("audit-proof.json", {"size": 5}),
+        ("audit-proof.json", {"keys": ACME.keys()}),
+        ("keys.json", {"keys": AUDIT.keys()}),
         ("audit-proof.json", {"checkpoint": ACME.note().decode()}),
         ("manifest.json", {"gaps": 1}),
         ("manifest.json", {"format": "indelible/evidence/v2"}),
@@ -350,6 +357,10 @@ def test_an_audit_log_of_ones_own_is_not_believed() -> None:
         [*ACME.events[:9], *[Event(10 + n, BY, event.payload, 10) for n, event in enumerate(mine.events)]],
     )
     assert "of the log itself" in wrong(members_of(log, audit=log))
+    foreign = audit_story(ACME)
+    foreign.deployment = "elsewhere.example.com"
+    keys = [*KEYS, foreign.signer.verifier.vkey]
+    assert "another deployment" in wrong(members_of(audit=foreign), keys)
 
 
 BY = ACME.events[0].writer

@@ -102,11 +102,12 @@ class Story:
     log_id: UUID
     name: str
     events: list[Event] = field(default_factory=list)
+    deployment: str = DEPLOYMENT
 
     @property
     def origin(self) -> str:
         """Its origin."""
-        return f"{DEPLOYMENT}/logs/{self.log_id}"
+        return f"{self.deployment}/logs/{self.log_id}"
 
     @property
     def signer(self) -> Signer:

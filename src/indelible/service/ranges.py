@@ -95,10 +95,10 @@ class Ranges:
             span = await asyncio.to_thread(found, info.key, published.size, *window)
             return Asked(published, span, window, closed)
         first, last = wanted.first, wanted.last
-        if newest and last is None:
-            published = await self.newest(info)
-        else:
-            published = await self._core.publisher.at_least(info, last or first or 0)
+        at_least, needed = self._core.publisher.at_least, last or first or 0
+        published = await (self.newest(info) if newest and last is None else at_least(info, needed))
+        if published.size < needed:
+            published = await at_least(info, needed)
         span = Span(first or 1, published.size if last is None else last)
         if span.first > span.last + 1:
             raise Problem("invalid_parameter", "first must not be beyond last", parameter="first")
