@@ -3,7 +3,6 @@
 import hashlib
 import uuid
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
@@ -249,17 +248,3 @@ def test_every_partial_tile_of_every_published_size_stays(root: httpx.Client, st
             tile = stranger.get(f"{path}/tile/1/000.p/{full}").content
             assert len(tile) == 32 * full
             assert stranger.get(f"{path}/tile/1/000.p/2").content.startswith(tile)
-
-
-def test_a_stranger_has_nothing_signed_for_him(root: httpx.Client, stranger: httpx.Client) -> None:
-    """A question beyond the published head is refused with that head, where a key's would publish one."""
-    path = made(root, public=True)
-    published = 5
-    for _ in range(3):
-        receipt: dict[str, Any] = root.post(f"{path}/append", content=b"{}").json()
-        answer = stranger.get(f"{path}/proof/consistency", params={"from": 1, "to": receipt["sequence"]})
-        if answer.status_code == 200:  # the second was over, and the server published it by itself
-            continue
-        assert refused(answer, 409, "beyond_head")["head"] >= published
-    answer = stranger.get(f"{path}/proof/consistency", params={"from": 1, "to": 1_000})
-    refused(answer, 409, "beyond_head")
