@@ -62,7 +62,7 @@ def test_a_deployment_moves_its_keys_to_a_command_by_rotating(tmp_path: Path) ->
 
 
 def test_while_a_command_fails_appends_go_on_and_checkpoints_wait(tmp_path: Path) -> None:
-    """The published head stays, `/readyz` says why; what waited is signed when the command answers again."""
+    """The published head stays, `/readyz` says why, a receipt comes without its proof; then all is signed."""
 
     async def work() -> None:
         hsm = tmp_path / "hsm"
@@ -75,6 +75,8 @@ def test_while_a_command_fails_appends_go_on_and_checkpoints_wait(tmp_path: Path
             await put(b, info, 2)
             with pytest.raises(Problem, match="signer_failed"):
                 await published(b, info)
+            done = await b.services.appends.append(b.root, str(info.log_id), b"{}", proof=True)
+            assert (done.receipt.sequence, done.proof) == (4, None)
             await b.core.publisher._publish_dirty()
             assert info.key in b.core.publisher._dirty
             assert (await b.core.publisher.latest(info)).note == before
@@ -86,7 +88,7 @@ def test_while_a_command_fails_appends_go_on_and_checkpoints_wait(tmp_path: Path
             hidden.rename(hsm)
             await b.core.publisher._publish_dirty()
             assert b.core.publisher._dirty == set()
-            assert (await b.core.publisher.latest(info)).size == 3
+            assert (await b.core.publisher.latest(info)).size == 4
             assert b.services.status.ready().details["signer"] == {"failed": None}
 
     run(work())

@@ -30,7 +30,6 @@ _WRITE_CODES = (
     "clock_unsure",
     "commit_unknown",
     "store_failed",
-    "signer_failed",
     "read_only",
     "disk_full",
     "request_timeout",
