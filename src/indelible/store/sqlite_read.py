@@ -179,6 +179,11 @@ class SqliteReader:
             rows = self._rows(sql, workspace, after, limit)
         return [_log(row) for row in rows]
 
+    def last_log(self) -> int:
+        """See `Reader`."""
+        row = self._row("SELECT max(key) FROM log")
+        return (row and row[0]) or 0
+
     def head(self, log: int) -> HeadRow | None:
         """See `Reader`."""
         row = self._row(_HEAD, log)
@@ -248,6 +253,14 @@ class SqliteReader:
         if len(cut) != count * HASH_BYTES or len(rows) != last - first + 1:
             raise LookupError(f"nodes {start} to {start + count - 1} of level {level} are not all there")
         return cut
+
+    def tiles(self, log: int, after: tuple[int, int], limit: int) -> list[tuple[int, int, int]]:
+        """See `Reader`."""
+        sql = (
+            "SELECT level, tile, length(CAST(hashes AS BLOB)) FROM tile"
+            " WHERE log = ? AND (level, tile) > (?, ?) ORDER BY level, tile LIMIT ?"
+        )
+        return [(row[0], row[1], row[2]) for row in self._rows(sql, log, *after, limit)]
 
     def key(self, key_id: str) -> KeyRow | None:
         """See `Reader`."""
