@@ -25,6 +25,7 @@ from indelible.log.lanes import Lanes
 from indelible.log.prove import Prover
 from indelible.log.publish import Publisher
 from indelible.log.read import EventReader
+from indelible.log.sampling import Sampler
 from indelible.log.signers import Signers
 from indelible.log.source import Source
 from indelible.log.timekeeper import Timekeeper
@@ -99,6 +100,7 @@ class Server:
         self._residence.start()
         core.publisher.start()
         self._spawn(self._sweep())
+        self._spawn(self._sampler.run())
         if core.gate.read_only is None:  # a restored copy is left as it is
             self._spawn(self._alive.run())
         app = HttpApp(
@@ -152,6 +154,7 @@ class Server:
             gate.read_only = (
                 "this is a restored copy: it is read-only until its operator declares the original dead"
             )
+        self._sampler = Sampler(store.reader, objects, signers, prover, limits, randomness_for_keys.randbelow)
         moment = noted(store.reader)
         timekeeper = Timekeeper(
             clock,
@@ -219,7 +222,7 @@ class Server:
             keys=Keys(access, core, auditing),
             workspaces=Workspaces(core, WorkspaceMaker(maker)),
             auditing=auditing,
-            status=Status(core),
+            status=Status(core, self._sampler),
         )
 
     def _root_key_digest(self) -> bytes:

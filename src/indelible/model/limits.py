@@ -64,6 +64,10 @@ class Limits:
     # Checkpoints
     publish_interval_seconds: float = 1.0
 
+    # Looking for what was changed underneath
+    fsck_events_per_second: float = 100.0  # that a running server checks again; 0: none
+    fsck_differences_per_log: int = 100  # that are listed; all are counted
+
     # The host of views
     component_functions: int = 100_000
     component_sections: int = 20_000  # of the component and all that is nested in it

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,7 @@ from indelible.service.bootstrap import FIRST_KEY, NAME, first_public_key
 from indelible.store.base import HeadRow, StoreError, StoreRefused
 from indelible.store.directory import DataDirectory
 from indelible.store.objects import LocalObjects, Objects
+from indelible.store.sqlite_flaws import flaws
 from indelible.store.sqlite_read import SqliteReader
 
 PAGE = 256
@@ -100,6 +102,21 @@ class Site:
         except StoreError as error:
             return str(error)
         return None if found == ["ok"] else "; ".join(found)
+
+    def flaws(self, limit: int) -> Iterator[str]:
+        """What is wrong with the database file as such; of its structure at most `limit` things."""
+        return flaws(self.reader, limit)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """See one moment in all that is read inside; not for long, since the server's log of pages grows."""
+        with self.reader.connection() as connection:  # the only one
+            connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with self.reader.connection() as connection:
+                connection.execute("COMMIT")
 
     def mismatches(self, signers: Signers, published: Objects | None = None) -> Iterator[Mismatch]:
         """Logs whose right edge or published head does not fit what is stored.
