@@ -145,6 +145,31 @@ def test_events_of_a_log_that_is_none_are_found(victim: Victim) -> None:
     assert said(found, f"log number {victim.log} has a chunk before its first event")
 
 
+@pytest.mark.parametrize("statement", [
+    "UPDATE chunk SET payload = CAST(payload AS TEXT)",
+    "UPDATE chunk SET events = 'many'",
+    "UPDATE chunk SET time = -1",
+    "UPDATE head SET frontier = 'x', size = 'y'",
+    "UPDATE tile SET hashes = 'x'",
+    "UPDATE api_key SET scopes = '[', logs = '{'",
+    "UPDATE log SET log_id = x'00' WHERE name = 'acme'",
+    "UPDATE log SET name = CAST(x'ff00' AS TEXT) WHERE name = 'acme'",
+    "UPDATE view SET view_id = x'00', config = x'ff'",
+    "UPDATE workspace SET name = 7, workspace_id = 'x'",
+    "UPDATE head SET size = 1 << 62",
+    "DELETE FROM workspace",
+])  # fmt: skip
+def test_values_of_another_kind_are_differences_and_no_crash(victim: Victim, statement: str) -> None:
+    """Attack: values that no program of ours writes, to crash who looks. Finder: fsck, which goes on.
+
+    SQLite keeps a value of any kind in any column.
+    """
+    with database(victim) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = on")
+        connection.execute(statement)
+    assert found_by_fsck(victim)
+
+
 def test_an_older_backup_that_goes_on_is_refused(victim: Victim, tmp_path: Path) -> None:
     """Attack: an older database is put back, and the server started. Finders: the gate, and fsck.
 

@@ -15,7 +15,10 @@ from indelible.log.storedrows import rows_of
 from indelible.log.treecheck import WIDTH, Closed, TreeCheck
 from indelible.merkle.frontier import decode_frontier
 from indelible.model.types import LogInfo
-from indelible.store.base import ChunkRow, HeadRow, Reader
+from indelible.store.base import SEQUENCE_MAX, ChunkRow, HeadRow, Reader
+
+GAP_MAX = 1 << 22
+"""Events that can be missing at one place, inside a log, for the tree after them to be checked still."""
 
 
 class Finding(NamedTuple):
@@ -81,7 +84,7 @@ class _Recomputing:
     def findings(self, progress: Callable[[int], None]) -> Iterator[Finding]:
         head = self._head
         yield from self._compare_roots()
-        for row in rows_of(self._reader, self._info.key, head.size):
+        for row in rows_of(self._reader, self._info.key, min(head.size, SEQUENCE_MAX)):
             yield from self._row(row)
             progress(min(self._tree.size, head.size))
         if self._next <= head.size:
@@ -140,7 +143,10 @@ class _Recomputing:
         first, last = self._next, until - 1
         those = f"event {first} is" if first == last else f"events {first} to {last} are"
         yield self._finding(first, "gap", f"{those} not all there: missing in the store")
-        yield from self._closed(self._tree.skip(until - first))
+        if last == self._head.size or last - first > GAP_MAX:
+            self._tree.lose()
+        else:
+            yield from self._closed(self._tree.skip(until - first))
         self._watched = [at for at in self._watched if at.size > last]
         self._next = until
 

@@ -63,12 +63,13 @@ class TreeCheck:
         self._node = node
         self._blocks = [_Block()]
         self._closed = [0]  # full blocks so far, by level
+        self._lost = False
         self.size = 0
 
     def add(self, stored: Sequence[bytes], given: Sequence[bytes]) -> Iterator[Closed]:
         """Add leaf hashes as they are stored, and as their entries give them."""
         at = 0
-        while at < len(stored):
+        while at < len(stored) and not self._lost:
             end = at + WIDTH - len(self._blocks[0].stored)
             if at == 0 and end >= len(stored):
                 self._blocks[0].add(stored, given)
@@ -87,6 +88,10 @@ class TreeCheck:
             part = [b""] * min(count, WIDTH - len(self._blocks[0].stored))
             count -= len(part)
             yield from self.add(part, part)
+
+    def lose(self) -> None:
+        """Check no node any more: too many leaves are missing to find the place of those after them."""
+        self._lost = True
 
     def _close(self, at: int) -> Iterator[Closed]:
         block, position = self._blocks[at], self._closed[at]
@@ -118,7 +123,7 @@ class TreeCheck:
 
         Both where they differ, one where they don't, none where leaves of it are missing.
         """
-        if any(block.unknown for block in self._blocks):
+        if self._lost or any(block.unknown for block in self._blocks):
             return ()
         given = _edge([block.given for block in self._blocks])
         if not any(block.differs for block in self._blocks):

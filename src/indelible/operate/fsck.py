@@ -26,6 +26,8 @@ from indelible.service.audit import AUDIT_LOG
 from indelible.store.base import HeadRow, StoreError, StoreRefused, ViewRow, WorkspaceRow
 
 FUTURE_MICROS = 5_000_000
+UNREADABLE = (StoreError, AttributeError, LookupError, TypeError, ValueError)
+"""What reading rows raises that the database cannot give, or whose values are of no kind that was written."""
 UNKNOWN_WRITERS = 10_000  # remembered, to name each once
 
 
@@ -104,11 +106,16 @@ class Fsck:
 
     def _all_logs(self) -> list[LogInfo]:
         """Every log that can be read, one by one: a damaged row hides no other."""
-        found = []
-        for key in range(1, self._site.reader.last_log() + 1):
+        found: list[LogInfo] = []
+        try:
+            last = self._site.reader.last_log()
+        except UNREADABLE as error:
+            self._unread.append(_at(None, "log", None, f"logs cannot be read: {error}"))
+            last = 0
+        for key in range(1, last + 1):
             try:
                 info = self._site.reader.log_by_key(key)
-            except (StoreError, TypeError, ValueError) as error:
+            except UNREADABLE as error:
                 self._unread.append(
                     _at(None, "log", None, f"the row of log number {key} is damaged: {error}")
                 )
@@ -127,7 +134,7 @@ class Fsck:
         """A log's head, None where there is none that can be read."""
         try:
             head = self._site.reader.head(info.key)
-        except (StoreError, TypeError, ValueError):
+        except UNREADABLE:
             return None
         return head if head and tuple(map(type, head)) == (int, int, int, bytes, bytes) else None
 
@@ -145,7 +152,7 @@ class Fsck:
             yield from self._counted(self._rows(workspace))
 
     def _counted(self, found: Iterable[Difference]) -> Iterator[Difference]:
-        for at, difference in enumerate(found):
+        for at, difference in enumerate(_guarded(found)):
             self.count.differences += 1
             if at < self._limits.fsck_differences_per_log:
                 self.count.listed += 1
@@ -169,13 +176,19 @@ class Fsck:
         for info in sorted(self._infos, key=lambda info: (info.name != AUDIT_LOG, info.name)):
             by_key.setdefault(info.workspace, []).append(info)
         if not self._wanted:
-            by_key.update({row.key: [] for row in self._site.reader.workspaces() if row.key not in by_key})
+            by_key.update({key: [] for key in self._all_workspaces() if key not in by_key})
         for key, infos in sorted(by_key.items()):
             if not self._wanted or any(map(self._is_wanted, infos)):
                 workspace = _Workspace(None, infos)
                 with self._site.snapshot():
                     self._read_rows(workspace, key)
                 yield workspace
+
+    def _all_workspaces(self) -> list[int]:
+        try:
+            return [row.key for row in self._site.reader.workspaces()]
+        except UNREADABLE:  # the structure is told of as damaged
+            return []
 
     def _read_rows(self, workspace: _Workspace, key: int) -> None:
         reader = self._site.reader
@@ -187,7 +200,7 @@ class Fsck:
             active = [view for info in workspace.infos for view in reader.views(info.key)]
             views = [row for view_id in {view.view_id for view in active} for row in reader.versions(view_id)]
             writers = {uuid.UUID(key.key_id).bytes for key in keys}
-        except (StoreError, TypeError, ValueError):
+        except UNREADABLE:
             return
         workspace.writers = frozenset({NO_AUTH_WRITER.bytes, ROOT_WRITER.bytes, *writers})
         if row is not None and head is not None:
@@ -232,7 +245,7 @@ class Fsck:
             yield from (checkpoint,) if checkpoint else ()
         try:
             views = self._site.reader.views(info.key)
-        except (StoreError, TypeError, ValueError) as error:
+        except UNREADABLE as error:
             yield objectcheck.Broken("view", f"its views cannot be read: {error}")
             return
         for row in views:
@@ -320,6 +333,14 @@ def _inspect(
         if use.offset < end:
             yield chunk.first + use.offset, "event", "two idempotency keys claim one event"
         end = use.offset + use.events
+
+
+def _guarded(found: Iterable[Difference]) -> Iterator[Difference]:
+    """What cannot be read ends this part of the examination, as a difference, and not the whole."""
+    try:
+        yield from found
+    except UNREADABLE as error:
+        yield _at(None, "database", None, f"rows are damaged, or of another kind than was written: {error}")
 
 
 def _nothing_of(found: Iterator[Difference]) -> Iterator[Difference]:

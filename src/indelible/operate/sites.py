@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -115,8 +115,9 @@ class Site:
         try:
             yield
         finally:
-            with self.reader.connection() as connection:
-                connection.execute("COMMIT")
+            with suppress(StoreError), self.reader.connection() as connection:
+                if connection.in_transaction:  # a damaged page ends it
+                    connection.execute("ROLLBACK")
 
     def mismatches(self, signers: Signers, published: Objects | None = None) -> Iterator[Mismatch]:
         """Logs whose right edge or published head does not fit what is stored.
