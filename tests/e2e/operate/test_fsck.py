@@ -135,7 +135,7 @@ def test_what_is_no_store_or_a_broken_one_is_said_in_a_sentence(
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     words = {"nothing": "holds no store", "secret": "signatures are not checked", "garbage": "no database"}
-    assert words.get(case, "its structure is damaged") in done.stdout + done.stderr
+    assert words.get(case, "disk image is malformed") in done.stdout + done.stderr
 
 
 def test_a_server_finds_what_was_changed_underneath_and_goes_on(data: Path, original: Original) -> None:
