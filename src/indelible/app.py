@@ -27,6 +27,7 @@ from indelible.log.lanes import Lanes
 from indelible.log.prove import Prover
 from indelible.log.publish import Publisher
 from indelible.log.read import EventReader
+from indelible.log.sampling import Sampler
 from indelible.log.signers import Signers
 from indelible.log.source import Source
 from indelible.log.timekeeper import Timekeeper
@@ -104,6 +105,7 @@ class Server:
         self._residence.start()
         core.publisher.start()
         self._spawn(self._sweep())
+        self._spawn(self._sampler.run())
         if core.gate.read_only is None:  # a restored copy is left as it is
             self._spawn(self._alive.run())
         app = HttpApp(
@@ -158,6 +160,7 @@ class Server:
             gate.read_only = (
                 "this is a restored copy: it is read-only until its operator declares the original dead"
             )
+        self._sampler = Sampler(store.reader, objects, keys, prover, limits, randomness_for_keys.randbelow)
         moment = noted(store.reader)
         timekeeper = Timekeeper(
             clock,
@@ -229,7 +232,7 @@ class Server:
             rotation=Rotation(access, core, auditing),
             workspaces=Workspaces(core, WorkspaceMaker(maker)),
             auditing=auditing,
-            status=Status(core),
+            status=Status(core, self._sampler),
         )
 
     def _root_key_digest(self) -> bytes:

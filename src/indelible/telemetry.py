@@ -82,6 +82,12 @@ signer_failures_total = _counter(
     "Runs of the signer command that failed, and signatures of it that did not verify.",
 )
 
+# Looking for what was changed underneath
+fsck_events_total = _counter("fsck_events_total", "Stored events that were checked again while serving.")
+fsck_differences_total = _counter(
+    "fsck_differences_total", "Stored events that were found to differ while serving, each counted once."
+)
+
 # Views
 view_lag_events = _gauge("view_lag_events", "Events that views have yet to fold, over all views.")
 fold_seconds = _histogram("fold_seconds", "One batch of events in WebAssembly.", _REQUEST_SECONDS)

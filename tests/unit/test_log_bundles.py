@@ -57,7 +57,7 @@ def test_a_bundle_of_large_events_reads_their_metas_alone(tmp_path: Path) -> Non
         for span in (Span(1, 256), Span(257, total), Span(42, 42), Span(1, total)):
             reader = Counting(tmp_path / "indelible.db")
             prover = Prover(reader, EventReader(reader))
-            entries = prover._entries(info.key, span)
+            entries = prover.entries_of(info.key, span)
             reader.close()
             assert [leaf_hash(entry) for entry in entries] == leaves[span.first - 1 : span.last]
             assert decode_entry(entries[0]).sequence == span.first
@@ -65,7 +65,7 @@ def test_a_bundle_of_large_events_reads_their_metas_alone(tmp_path: Path) -> Non
             assert reader.meta_read < 100 * (300 + total)
         reader = Counting(tmp_path / "indelible.db")
         with pytest.raises(LookupError):
-            Prover(reader, EventReader(reader))._entries(info.key, Span(total, total + 1))
+            Prover(reader, EventReader(reader)).entries_of(info.key, Span(total, total + 1))
         reader.close()
 
     asyncio.run(work())

@@ -38,6 +38,7 @@ COMMANDS = {
     "workspace": Place("workspaces", "workspace", "Create and list workspaces."),
     "backup": Place("operate", "backup", "Write a consistent copy while the server runs."),
     "restore": Place("operate", "restore", "Make a data directory from a backup, verified first."),
+    "fsck": Place("fsck", "fsck", "Recompute a store, and name all that was changed underneath."),
     "doctor": Place("operate", "doctor", "Look for what is wrong with a deployment."),
 }
 

@@ -31,6 +31,7 @@ _WRITER_COLUMN = 1
 _KEYS = 2
 _HEADER = struct.Struct(">BBH")
 _KEY = struct.Struct(">II16s16s")
+_COLUMNS = (int, int, int, bytes, bytes, bytes)  # of a row; SQLite keeps a value of any kind in any column
 
 
 class ChunkError(ValueError):
@@ -134,6 +135,8 @@ def decode_chunk(row: ChunkRow, *, whole: bool = True) -> Chunk:
     Raises:
         ChunkError: the row is not of version 1, or its parts do not fit together.
     """
+    if tuple(map(type, row)) != _COLUMNS:
+        raise ChunkError(f"chunk at {row.first}: a column is of another kind than was written")
     try:
         return _decode(row, whole=whole)
     except struct.error as error:

@@ -22,7 +22,7 @@ from indelible.merkle.hashing import leaf_hash
 from indelible.model.errors import Problem
 from indelible.model.types import LogInfo
 from indelible.notes.note import NoteError
-from indelible.store.base import HeadRow, Reader, StoreError
+from indelible.store.base import SEQUENCE_MAX, HeadRow, Reader, StoreError
 from indelible.store.objects import Objects
 
 
@@ -93,7 +93,7 @@ class Gate:
                 return self._refused[info.key]
             try:
                 found = self._compare(info)
-            except (LookupError, ValueError, StoreError) as error:
+            except (LookupError, ValueError, TypeError, StoreError) as error:
                 found = f"stored rows are missing or damaged: {error}"
             if found is None:
                 self._open.add(info.key)
@@ -166,13 +166,7 @@ class Gate:
         return _chunk_fits(chunk)
 
     def _nothing_beyond(self, info: LogInfo, head: HeadRow) -> str | None:
-        """Only a large batch that was cut short leaves chunks beyond the head, and it leaves its mark too."""
-        beyond = self._reader.chunk_time(info.key, head.size + 1)
-        if beyond is None or beyond[0] <= head.size or self._reader.meta(laying_mark(info.key)):
-            return None
-        if self._reader.head(info.key) != head:
-            return None  # a commit moved it over them meanwhile, and took the mark away
-        return f"events are stored beyond the head, which says {head.size}: it was set back"
+        return events_beyond(self._reader, info.key, head)
 
     def _published_fits(self, info: LogInfo, head: HeadRow) -> str | None:
         try:
@@ -193,6 +187,19 @@ class Gate:
     def _keys_fit(self, info: LogInfo, _head: HeadRow) -> str | None:
         """A key that others were told of is the one that signs, or none does."""
         return self._keys.published_differ(info, self._objects)
+
+
+def events_beyond(reader: Reader, log: int, head: HeadRow) -> str | None:
+    """What is said of chunks that stand beyond a head; None where there are none, or for a good reason.
+
+    Only a large batch that was cut short leaves chunks there, and it leaves its mark too.
+    """
+    last = reader.chunk_time(log, SEQUENCE_MAX)
+    if last is None or last[0] <= head.size or reader.meta(laying_mark(log)):
+        return None
+    if reader.head(log) != head:
+        return None  # a commit moved it over them meanwhile, and took the mark away
+    return f"events are stored beyond the head, which says {head.size}: it was set back"
 
 
 def _chunk_fits(chunk: Chunk) -> str | None:

@@ -185,7 +185,7 @@ class Publisher:
         last = self._last(info)
         head = self._heads.get(info.key)
         if last is not None and last.size >= head.size:
-            return self._keep(info, self._same(info, last, head.size, head.root))
+            return self._keep(info, self._durable(info, self._same(info, last, head.size, head.root)))
         if self.read_only is not None:
             if last is None:
                 raise Problem("read_only", self.read_only)
@@ -213,6 +213,15 @@ class Publisher:
             return last
         found = f"the published head has {last.size} events and root {last.root.hex()}"
         raise self._mismatch(info, f"{found}, the store {size} and {root.hex()}")
+
+    def _durable(self, info: LogInfo, last: Published) -> Published:
+        """Store again what this process found stored and did not store: its folder may not have been synced.
+
+        That is what a put leaves that failed at its last step, or that was killed there.
+        """
+        if info.key not in self._published:
+            self._objects.put(checkpoint_key(info), last.note)
+        return last
 
     def _mismatch(self, info: LogInfo, found: str) -> Problem:
         self.on_mismatch(info, found)

@@ -71,6 +71,10 @@ class Limits:
     signer_retry_seconds: float = 5.0  # after a run that failed, until the next one
     signer_output_bytes: int = 4 * KIB
 
+    # Looking for what was changed underneath
+    fsck_events_per_second: float = 100.0  # that a running server checks again; 0: none
+    fsck_differences_per_log: int = 100  # that are listed; all are counted
+
     # The host of views
     component_functions: int = 100_000
     component_sections: int = 20_000  # of the component and all that is nested in it

@@ -2,14 +2,16 @@
 
 from indelible import telemetry
 from indelible.log.core import Core
+from indelible.log.sampling import Sampler
 from indelible.service.types import Readiness
 
 
 class Status:
     """The calls that need no key. All are quick and touch no disk."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, sampler: Sampler) -> None:
         self._core = core
+        self._sampler = sampler
         self.stopping = False
         self.broken: str | None = None
 
@@ -36,8 +38,22 @@ class Status:
             "signer": None if signer is None else {"failed": signer.failure},
             "refused_logs": len(refused),
             "refused": refused[:100],
+            "fsck": self._fsck(),
         }
         return Readiness(self.broken is None and not self.stopping, details)
+
+    def _fsck(self) -> dict[str, object]:
+        """What the server found in its own store, the newest last."""
+        found = [
+            {
+                "log_id": str(finding.log.log_id),
+                "sequence": finding.sequence,
+                "kind": finding.kind,
+                "found": finding.found,
+            }
+            for finding in self._sampler.findings()[-100:]
+        ]
+        return {"events": self._sampler.events, "differences": self._sampler.differences, "found": found}
 
     def metrics(self) -> bytes:
         """Prometheus text."""

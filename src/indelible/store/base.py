@@ -23,6 +23,9 @@ from typing import NamedTuple, Protocol
 
 from indelible.model.types import LogInfo
 
+SEQUENCE_MAX = (1 << 40) - 1
+"""The largest sequence that a store holds."""
+
 
 class StoreError(Exception):
     """The engine refused; nothing of the transaction is stored."""
@@ -171,6 +174,9 @@ class Reader(Protocol):
     def log_keys(self, log: int) -> list[LogKeyRow]:
         """The signing keys of a log, oldest first."""
 
+    def last_log(self) -> int:
+        """The largest number of a log, 0 where there is none."""
+
     def head(self, log: int) -> HeadRow | None:
         """The head of a log."""
 
@@ -194,6 +200,12 @@ class Reader(Protocol):
 
     def nodes(self, log: int, level: int, start: int, count: int) -> bytes:
         """Joined hashes of `count` nodes of a tile level from index `start` on, all of which exist."""
+
+    def tiles(self, log: int, after: tuple[int, int], limit: int) -> list[tuple[int, int, int]]:
+        """Level, number and size in bytes of stored tiles in order, those after the level and number given.
+
+        Tiles that the head does not cover are among them: this is for whoever looks for what is wrong.
+        """
 
     def key(self, key_id: str) -> KeyRow | None:
         """An API key."""

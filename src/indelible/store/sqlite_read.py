@@ -188,6 +188,11 @@ class SqliteReader:
         """See `Reader`."""
         return [LogKeyRow(*row) for row in self._rows(_LOG_KEY + "WHERE log = ? ORDER BY generation", log)]
 
+    def last_log(self) -> int:
+        """See `Reader`."""
+        row = self._row("SELECT max(key) FROM log")
+        return (row and row[0]) or 0
+
     def head(self, log: int) -> HeadRow | None:
         """See `Reader`."""
         row = self._row(_HEAD, log)
@@ -266,6 +271,14 @@ class SqliteReader:
         if len(cut) != count * HASH_BYTES or len(rows) != last - first + 1:
             raise LookupError(f"nodes {start} to {start + count - 1} of level {level} are not all there")
         return cut
+
+    def tiles(self, log: int, after: tuple[int, int], limit: int) -> list[tuple[int, int, int]]:
+        """See `Reader`."""
+        sql = (
+            "SELECT level, tile, length(CAST(hashes AS BLOB)) FROM tile"
+            " WHERE log = ? AND (level, tile) > (?, ?) ORDER BY level, tile LIMIT ?"
+        )
+        return [(row[0], row[1], row[2]) for row in self._rows(sql, log, *after, limit)]
 
     def key(self, key_id: str) -> KeyRow | None:
         """See `Reader`."""
