@@ -62,7 +62,7 @@ SLIP_KEY = """
     FROM api_key WHERE label = 'web'
 """
 SLIP_LOG = """
-    INSERT INTO log SELECT NULL, randomblob(16), workspace, 'new', 'x', created, 0 FROM log
+    INSERT INTO log SELECT NULL, randomblob(16), workspace, 'new', 'x', created, 0, 0 FROM log
     WHERE name = 'acme'
 """
 STATEMENTS = {
