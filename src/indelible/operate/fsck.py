@@ -142,6 +142,9 @@ class Fsck:
 
     def differences(self) -> Iterator[Difference]:
         """Examine; gives what differs, of each log no more than the limit, and counts all."""
+        if self._signers is None:
+            unchecked = f"signatures are not checked: {self._no_signers}"
+            yield from self._counted([Difference("secret", None, None, None, None, unchecked)])
         if not self._wanted:
             yield from self._counted(self._of_deployment())
         for workspace in self._workspaces():
@@ -162,9 +165,6 @@ class Fsck:
         yield from self._unread
         for found in self._site.flaws(self._limits.fsck_differences_per_log):
             yield Difference("database", None, None, None, None, found)
-        if self._signers is None:
-            found = f"signatures are not checked: {self._no_signers}"
-            yield Difference("secret", None, None, None, None, found)
         objects, is_known = self._site.objects, self._site.reader.log_by_id
         for broken in (*objectcheck.unknown_checkpoints(objects, is_known), *objectcheck.components(objects)):
             yield Difference(broken.kind, None, None, None, None, broken.found)
