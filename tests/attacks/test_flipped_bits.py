@@ -164,7 +164,7 @@ def put(victim: Victim, column: str, first: int, value: object) -> None:
         connection.execute(sql, (value,))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(cell=st.sampled_from(CELLS), bit=st.integers(0, 1 << 20))
 def test_any_flipped_bit_of_a_chunk_is_found(scratch: Victim, cell: tuple[str, int], bit: int) -> None:
     """Attack: any one bit of any column of a stored chunk. Finder: fsck, in that chunk.

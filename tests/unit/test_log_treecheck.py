@@ -77,7 +77,7 @@ def test_a_changed_node_of_the_second_level_is_told_alone() -> None:
 
 
 def test_a_leaf_that_is_right_in_itself_and_another_is_told_by_the_node() -> None:
-    """An event replaced with its own hashes: the node above does not follow, and is confirmed from above."""
+    """An event replaced with its own hashes: the node above does not follow, and is confirmed."""
     other = with_other(LEAVES, 300)
     said, _ = checked(other)
     assert said == [Closed(1, 1, "neither"), Closed(2, 0, "stored")]

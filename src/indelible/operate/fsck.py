@@ -21,7 +21,7 @@ from indelible.model.types import NO_AUTH_WRITER, ROOT_WRITER, LogInfo
 from indelible.operate import objectcheck
 from indelible.operate.accounts import Account, id_of
 from indelible.operate.rows import Unlike, WorkspaceRows, compare
-from indelible.operate.sites import Progress, Site
+from indelible.operate.sites import PAGE, Progress, Site
 from indelible.service.audit import AUDIT_LOG
 from indelible.store.base import HeadRow, StoreError, StoreRefused, ViewRow, WorkspaceRow
 
@@ -142,6 +142,9 @@ class Fsck:
 
     def differences(self) -> Iterator[Difference]:
         """Examine; gives what differs, of each log no more than the limit, and counts all."""
+        if self._keys is None:
+            unchecked = f"signatures are not checked: {self._no_keys}"
+            yield from self._counted([Difference("secret", None, None, None, None, unchecked)])
         if not self._wanted:
             yield from self._counted(self._of_deployment())
         for workspace in self._workspaces():
@@ -162,12 +165,8 @@ class Fsck:
         yield from self._unread
         for found in self._site.flaws(self._limits.fsck_differences_per_log):
             yield Difference("database", None, None, None, None, found)
-        if self._keys is None:
-            found = f"signatures are not checked: {self._no_keys}"
-            yield Difference("secret", None, None, None, None, found)
-        known = {str(info.log_id) for info in self._infos}
-        objects = self._site.objects
-        for broken in (*objectcheck.unknown_checkpoints(objects, known), *objectcheck.components(objects)):
+        objects, is_known = self._site.objects, self._site.reader.log_by_id
+        for broken in (*objectcheck.unknown_checkpoints(objects, is_known), *objectcheck.components(objects)):
             yield Difference(broken.kind, None, None, None, None, broken.found)
 
     def _workspaces(self) -> Iterator[_Workspace]:
@@ -197,14 +196,25 @@ class Fsck:
             audit = reader.log_by_name(key, AUDIT_LOG)
             head = None if audit is None else self._head(audit)
             keys = reader.keys(key)
-            active = [view for info in workspace.infos for view in reader.views(info.key)]
+            logs = self._logs_of(workspace, key)
+            active = [view for info in logs for view in reader.views(info.key)]
             views = [row for view_id in {view.view_id for view in active} for row in reader.versions(view_id)]
             writers = {uuid.UUID(key.key_id).bytes for key in keys}
         except UNREADABLE:
             return
         workspace.writers = frozenset({NO_AUTH_WRITER.bytes, ROOT_WRITER.bytes, *writers})
         if row is not None and head is not None:
-            workspace.rows = WorkspaceRows(row, head, workspace.infos, keys, views)
+            workspace.rows = WorkspaceRows(row, head, logs, keys, views)
+
+    def _logs_of(self, workspace: _Workspace, key: int) -> list[LogInfo]:
+        """The workspace's logs as they are now, or as they were read one by one where a row is damaged."""
+        found: list[LogInfo] = []
+        try:
+            while page := self._site.reader.logs(key, found[-1].name if found else "", PAGE):
+                found += page
+        except UNREADABLE:
+            return workspace.infos
+        return found
 
     # ------------------------------------------------------------------ one log
 

@@ -5,7 +5,7 @@ Roots that objects speak of are handed on as `Watched`, and compared when the lo
 
 import hashlib
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from indelible.log.keyring import Histories
 from indelible.log.publish import load_published
 from indelible.log.recompute import Watched
+from indelible.model.names import parse_uuid
 from indelible.model.types import LogInfo
 from indelible.service.components import component_key
 from indelible.store.base import ViewRow
@@ -40,10 +41,12 @@ def published(objects: Objects, keys: Histories, info: LogInfo) -> Watched | Bro
     return Watched(checkpoint.size, checkpoint.root, "checkpoint", "the published checkpoint")
 
 
-def unknown_checkpoints(objects: Objects, known: Collection[str]) -> Iterator[Broken]:
+def unknown_checkpoints(objects: Objects, log_by_id: Callable[[bytes], LogInfo | None]) -> Iterator[Broken]:
     """Checkpoints of logs that the store does not hold."""
-    for log_id in sorted({key.split("/")[1] for key in objects.list(PROOFS)} - set(known)):
-        yield Broken("checkpoint", f"log {log_id} was published and is not in the store")
+    for log_id in sorted({key.split("/")[1] for key in objects.list(PROOFS)}):
+        parsed = parse_uuid(log_id)
+        if parsed is None or log_by_id(parsed.bytes) is None:
+            yield Broken("checkpoint", f"log {log_id} was published and is not in the store")
 
 
 def components(objects: Objects) -> Iterator[Broken]:

@@ -1,14 +1,20 @@
 """`indelible fsck` as an operator runs it, and a server that looks at its own store."""
 
 import hashlib
+import itertools
 import json
 import shutil
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.harness.operating import Original, appended, change, run, serving
+from tests.harness.operating import Original, appended, change, created, quiet, run, serving
+
+from indelible.model.limits import DEFAULT_LIMITS
+from indelible.operate.fsck import fsck as examined
 
 SIDE_FILES = {"indelible.db-shm", "indelible.db-wal"}  # SQLite makes them for whoever reads
 
@@ -53,17 +59,33 @@ def test_nothing_differs_in_what_was_served_and_nothing_is_changed(data: Path) -
     assert contents(data) == before
 
 
-def test_it_works_beside_a_server_that_goes_on_appending(data: Path, original: Original) -> None:
-    """What is appended, made and revoked while it reads is no difference."""
+def test_it_works_beside_a_server_that_goes_on(data: Path, original: Original) -> None:
+    """What is appended, made, deployed and revoked while it reads is no difference."""
+    ended = threading.Event()
     with serving(data) as (_, http):
-        for round_ in range(3):
-            key = http.post("/keys", json={"label": "k", "scopes": ["read"]}).json()["key_id"]
-            for number in range(20):
-                appended(http, original.small, round_ * 20 + number)
-            assert http.delete(f"/keys/{key}").status_code == 200
-            code, differences, told = fsck(data)
-            assert (code, differences) == (0, [])
-        assert told["events"] >= 340 + 60
+
+        def go_on() -> int:
+            for number in itertools.count():
+                key = http.post("/keys", json={"label": "k", "scopes": ["read"]}).json()["key_id"]
+                log = created(http, f"new-{number}")
+                for path in (log, original.small):
+                    appended(http, path, number)
+                http.post(f"{log}/views/v", json={"builtin": "compliance-report"})
+                http.get(f"{log}/checkpoint")
+                assert http.delete(f"/keys/{key}").status_code == 200
+                if ended.is_set():
+                    return number
+            raise AssertionError
+
+        with ThreadPoolExecutor(1) as pool:
+            going = pool.submit(go_on)
+            try:
+                for _ in range(12):
+                    assert examined(data, DEFAULT_LIMITS, quiet)[0] == []
+                assert fsck(data)[:2] == (0, [])
+            finally:
+                ended.set()
+            assert going.result(60) > 2
 
 
 def test_a_difference_is_told_with_its_place_and_exit_code_1(data: Path) -> None:
