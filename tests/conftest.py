@@ -5,12 +5,16 @@ test that was left out fails the run, but for the one reason that no installatio
 """
 
 import os
+import tempfile
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 ALL = os.environ.get("INDELIBLE_TEST_ALL") == "1"
+
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="indelible-tests-state-")
+"""Commands that tests run remember heads there, and not where whoever runs the tests remembers them."""
 
 NO_VECTORS = "needs ../shared/vectors"
 """The one reason that fails no run: it stands in the list, and nothing else does it excuse.

@@ -16,13 +16,18 @@ def test_exported_members() -> None:
         "Event",
         "EventPage",
         "Head",
+        "HistoryChanged",
         "InclusionProof",
         "Key",
         "Log",
         "NotProved",
+        "Pin",
+        "PinStore",
+        "PinsUnusable",
         "Problem",
         "Receipt",
         "Retry",
+        "Sighting",
         "UnexpectedAnswer",
         "Unreachable",
         "View",
@@ -44,8 +49,9 @@ def test_methods_of_the_client() -> None:
         if not name.startswith("_")
     }
     assert methods == {
-        "append", "append_batch", "append_ndjson", "checkpoint", "close", "consistency", "create_key",
-        "create_log", "create_workspace", "delete_view", "deploy", "event", "events", "follow_events",
-        "inclusion", "keys", "log", "log_keys", "logs", "payload", "proof", "put_component", "query",
-        "range_proof", "read_lines", "ready", "revoke_key", "stream_events", "view", "views", "workspaces",
+        "append", "append_batch", "append_ndjson", "check_history", "check_receipt", "checkpoint", "close",
+        "consistency", "create_key", "create_log", "create_workspace", "delete_view", "deploy", "event",
+        "events", "follow_events", "inclusion", "keys", "log", "log_keys", "logs", "payload", "proof",
+        "put_component", "query", "range_proof", "read_lines", "ready", "revoke_key", "stream_events", "view",
+        "views", "workspaces",
     }  # fmt: skip

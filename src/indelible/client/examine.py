@@ -14,7 +14,7 @@ from indelible.client.claims import Claim, Verdict, check_signature, when
 from indelible.client.errors import NotProved
 from indelible.client.examine_range import examine_range, is_range
 from indelible.client.results import Receipt
-from indelible.client.verify import verify_receipt
+from indelible.client.verify import parse_keys, verify_receipt
 from indelible.merkle import entry as entries
 from indelible.merkle import proofs
 from indelible.merkle.hashing import leaf_hash
@@ -28,7 +28,7 @@ from indelible.notes.tlogproof import HEADER, EventExtra, TlogProof, open_extra,
 class Examined(NamedTuple):
     """What a file is, and its claims one by one. Only when each is proved is the whole proved."""
 
-    kind: Literal["proof", "receipt", "range"]
+    kind: Literal["proof", "receipt", "range", "log"]
     claims: tuple[Claim, ...]
 
     @property
@@ -52,10 +52,7 @@ def examine(data: bytes, payload: bytes | None, keys: Sequence[str]) -> Examined
     Raises:
         NotProved: it is neither, or a key is malformed.
     """
-    try:
-        trusted = [Verifier.parse(key) for key in keys]
-    except ValueError as error:
-        raise NotProved(f"a key that was given is malformed: {error}") from None
+    trusted = parse_keys(keys)
     if data.startswith(HEADER.encode()):
         return Examined("proof", tuple(_proof(data, payload, trusted)))
     if data.lstrip()[:1] == b"{" and is_range(data):
