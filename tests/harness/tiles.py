@@ -157,6 +157,9 @@ class Site(ThreadingHTTPServer):
         self.dribble: set[str] = set()
         self.asked: list[str] = []
 
+    def handle_error(self, *_arguments: object) -> None:
+        """A client that went away is no news."""
+
     def find(self, path: str) -> bytes | None:
         """The page at a path."""
         if path in self.pages:

@@ -1,4 +1,4 @@
-"""What a monitor shows to Prometheus. Labels are origins and URLs: as many as there are logs watched."""
+"""What a monitor shows to Prometheus. Labels are URLs of logs, bounded, and never a server's text."""
 
 import sys
 import time
@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+
+from indelible.model.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from indelible.client.monitor import Check
@@ -29,11 +31,14 @@ class MonitorMetrics:
         self._checks = self._counter("checks", "Looks at a log, by what came of them.", "state")
         self._failures = self._counter("failures", "Looks that failed, by log and code.", "log", "code")
         self._entries = self._counter("entries", "New entries that were read and found right.")
-        self._sizes: dict[str, int] = {}
+        self._sizes: dict[str, int | None] = {}
 
     def note(self, check: "Check") -> None:
         """Count one look."""
-        name, now = check.origin or check.url, time.time()
+        name, now = check.url, time.time()
+        if name not in self._sizes and len(self._sizes) >= DEFAULT_LIMITS.monitored_logs:
+            name = "others"
+        self._sizes.setdefault(name, None)
         self._checks.labels(check.state).inc()
         self._entries.inc(check.entries)
         if check.code is not None:
@@ -43,7 +48,7 @@ class MonitorMetrics:
             return
         self._conflict.labels(name).set(0)
         self._consistent.labels(name).set(now)
-        if check.size is not None and self._sizes.get(name) != check.size:
+        if check.size is not None and self._sizes[name] != check.size:
             self._sizes[name] = check.size
             self._size.labels(name).set(check.size)
             self._changed.labels(name).set(now)

@@ -100,6 +100,7 @@ class Watch:
         for place, origin in self._pins.places(f"{url}/").items():
             if origin not in origins:  # it was listed once
                 paths.append(place.removeprefix(url))
+        self._check_count(len(paths))
         if DEPLOYMENT not in paths and self._shows(DEPLOYMENT):
             paths.append(DEPLOYMENT)
         return [TiledLog(self._transport, path) for path in paths]
@@ -118,14 +119,16 @@ class Watch:
         while True:
             page = self._page(after)
             found += page.logs
-            if len(found) > DEFAULT_LIMITS.monitored_logs:
-                raise UnexpectedAnswer(
-                    f"{self._transport.url} lists more than {DEFAULT_LIMITS.monitored_logs} logs: watch them "
-                    "one by one"
-                )
+            self._check_count(len(found))
             if page.next is None or not page.logs:
                 return found
             after = page.next
+
+    def _check_count(self, logs: int) -> None:
+        """Bound what a server can make its watcher read and remember."""
+        limit = DEFAULT_LIMITS.monitored_logs
+        if logs > limit:
+            raise UnexpectedAnswer(f"{self._transport.url} has more than {limit} logs: watch them one by one")
 
     def _page(self, after: str) -> "_Page":
         path = f"/logs?after={path_to(after).removeprefix('/')}" if after else "/logs"
@@ -199,8 +202,7 @@ def _failed(url: str, error: Exception, head: Checkpoint | None = None) -> Check
     if isinstance(error, NotProved):
         return Check(url, "wrong", origin, size, 0, "not_proved", str(error))
     if isinstance(error, Problem):
-        code = str(error.facts.get("server_code", error.code.name))
-        return Check(url, "unanswered", origin, size, 0, code, error.detail)
+        return Check(url, "unanswered", origin, size, 0, error.code.name, error.detail)
     code = "unreachable" if isinstance(error, Unreachable) else "unexpected_answer"
     return Check(url, "unanswered", origin, size, 0, code, str(error))
 
