@@ -1,6 +1,7 @@
 """Comparing a head with the one that was seen before, against logs served as tiles over real HTTP."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -97,11 +98,12 @@ def test_a_shorter_log_is_a_rollback_though_it_is_a_true_beginning(
     assert reader.refuses().kind == "rollback"
 
 
-def test_an_older_head_over_another_tree_of_the_pinned_size_is_found(reader: Reader) -> None:
+@pytest.mark.parametrize("size", [0, 20])
+def test_an_older_head_over_another_tree_of_the_pinned_size_is_found(reader: Reader, size: int) -> None:
     """Tiles of the pinned size that give another root do not pass for the pinned tree."""
     reader.site.logs["/log"] = shown(ENTRIES, 300)
     reader.sees()
-    reader.site.logs["/log"] = shown(OTHERS, 300)._replace(note=shown(OTHERS, 20).note)
+    reader.site.logs["/log"] = shown(OTHERS, 300)._replace(note=shown(OTHERS, size).note)
     assert reader.refuses().kind == "rewritten"
 
 
@@ -146,6 +148,37 @@ def test_another_key_is_a_conflict_and_no_key_is_none(reader: Reader) -> None:
     with pytest.raises(NotProved, match="not signed with the key") as refused:
         reader.sees()
     assert not isinstance(refused.value, HistoryChanged)
+
+
+def test_a_mirror_without_keys_needs_one_from_elsewhere(reader: Reader) -> None:
+    """Tiles alone are a log; without a key there is no first sight, and with a pin no need of one."""
+    reader.site.logs["/log"] = shown(ENTRIES, 5)
+    reader.site.statuses["/log/keys"] = 404
+    try:
+        with pytest.raises(NotProved, match="--key"):
+            reader.sees()
+        assert reader.sees(SIGNER.verifier) == "first"
+        assert reader.sees() == "same"
+        reader.site.logs["/log"] = shown(ENTRIES, 6, STRANGER)
+        with pytest.raises(NotProved, match="had first"):
+            reader.sees()
+    finally:
+        reader.site.statuses.clear()
+
+
+def test_many_readers_of_one_folder_keep_the_largest_head(reader: Reader) -> None:
+    """Eight threads look at a log that grows; none fails, and none sets the pin back."""
+    whole = shown(ENTRIES, 600)
+    reader.site.logs["/log"] = whole
+    notes = [shown(ENTRIES, size).note for size in range(1, 49)]
+
+    def look(at: int) -> None:
+        for note in notes[at::8]:
+            check_history(reader.pins, reader.log, note)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(look, range(8)))
+    assert reader.pinned() == 48
 
 
 def test_a_key_from_elsewhere_decides_over_the_servers(reader: Reader) -> None:

@@ -66,7 +66,9 @@ def compare(pins: PinStore, log: TiledLog, note: bytes, trusted: Sequence[Verifi
     held = pins.read(head.origin)
     named = [key for key in trusted if key.name == head.origin]
     if held is None:
-        return Sighting("first", head, None, Pin(head, _signer(note, head, named or log.keys()), note))
+        return Sighting(
+            "first", head, None, Pin(head, _signer(note, head, named or _named_by_server(log)), note)
+        )
     if not _signed(note, held.verifier):
         raise _not_by_the_pinned_key(pins, log, held, note, head)
     if named:
@@ -122,6 +124,16 @@ def changed(
     return HistoryChanged(kind, says, origin=held.head.origin, pinned=held.note, seen=note, evidence=path)
 
 
+def _named_by_server(log: TiledLog) -> Sequence[Verifier]:
+    """The keys that the server names; none where it shows no such list, as a mirror of tiles does."""
+    try:
+        return log.keys()
+    except Problem as problem:
+        if problem.code.name != "not_found":
+            raise
+        return ()
+
+
 def _signed(note: bytes, key: Verifier) -> bool:
     try:
         open_checkpoint(note, key)
@@ -135,7 +147,10 @@ def _signer(note: bytes, head: Checkpoint, keys: Sequence[Verifier]) -> Verifier
     for key in keys:
         if key.name == head.origin and _signed(note, key):
             return key
-    raise NotProved(f"the head of {head.size} events is not signed with a key of {head.origin}")
+    raise NotProved(
+        f"the head of {head.size} events is not signed with a key of {head.origin} that is known here: give it"
+        " with --key"
+    )
 
 
 def _not_by_the_pinned_key(
@@ -143,10 +158,10 @@ def _not_by_the_pinned_key(
 ) -> NotProved:
     """Another key of the log is a changed history; no key at all is just a note that nobody signed."""
     try:
-        key = _signer(note, head, log.keys())
+        key = _signer(note, head, _named_by_server(log))
     except NotProved:
         return NotProved(
-            f"the head of {head.size} events is not signed with the key that {head.origin} had at first sight"
+            f"the head of {head.size} events is not signed with the key that {head.origin} had first"
         )
     return changed("key", pins, held, note, url=log.url, key=key)
 
