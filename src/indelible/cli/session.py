@@ -92,8 +92,9 @@ def open_pins(folder: Path | None, *, as_json: bool) -> "PinStore | None":
             print(json.dumps(seen), file=sys.stderr)
             return
         says = (
-            f"first sight of {origin} with {size} events: its key is trusted on first use, and its head is "
-            f"remembered in {folder}. Compare the key with one from its operator: {key}"
+            f"first sight of {origin} with {size} events: there is nothing to compare it with. Head and "
+            f"key are trusted on first use, and remembered in {folder}. Compare the key with one from its "
+            f"operator, unless you gave it yourself: {key}"
         )
         print(f"indelible: {clean(says)}", file=sys.stderr)
 

@@ -148,8 +148,8 @@ def _signer(note: bytes, head: Checkpoint, keys: Sequence[Verifier]) -> Verifier
         if key.name == head.origin and _signed(note, key):
             return key
     raise NotProved(
-        f"the head of {head.size} events is not signed with a key of {head.origin} that is known here: give it"
-        " with --key"
+        f"the head of {head.size} events is not signed with a key of {head.origin} that is known here:"
+        " give it with --key"
     )
 
 
@@ -160,9 +160,8 @@ def _not_by_the_pinned_key(
     try:
         key = _signer(note, head, _named_by_server(log))
     except NotProved:
-        return NotProved(
-            f"the head of {head.size} events is not signed with the key that {head.origin} had first"
-        )
+        size, origin = head.size, head.origin
+        return NotProved(f"the head of {size} events is not signed with the key that {origin} had first")
     return changed("key", pins, held, note, url=log.url, key=key)
 
 

@@ -52,7 +52,7 @@ def examine_live(
     head = read_head(note)
     claims = [check_signature(note, head, trusted)]
     if pins is not None and claims[0].verdict != "refuted":
-        sighting = check_history(pins, log, note)
+        sighting = check_history(pins, log, note, trusted)
         claims = [*_first_seen_key(sighting, claims[0], trusted), *_continued(sighting)]
     claims += _history(log, head, payloads=payloads, progress=progress)
     return Examined("log", tuple(claims))
