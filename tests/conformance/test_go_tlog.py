@@ -1,17 +1,12 @@
 """What we write is read by Go's golang.org/x/mod/sumdb/tlog and note, and what we refuse they refuse."""
 
-import base64
-import json
-import os
 import random
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from tests.harness.calls import ROOT_KEY, serving
+from tests.harness.golang import ask
 
 from indelible.config import Settings
 from indelible.merkle.entry import Entry, encode_entry, entry_leaf_hashes
@@ -24,32 +19,10 @@ from indelible.notes.cosignature import Cosigner
 from indelible.notes.keys import Signer, derive_seed
 from indelible.notes.note import add_signatures, format_note, parse_note, sign_note
 
-GOPATH = Path("/usr/share/gocode")
 ORIGIN = "audit.example.com/logs/550e8400-e29b-41d4-a716-446655440000"
 WRITER = bytes(16)
 ENTRIES = 300
 TILED = 70_000
-
-
-@pytest.fixture(scope="module")
-def verifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Go program, built; skips where Go or its tlog package is missing."""
-    if not shutil.which("go") or not (GOPATH / "src/golang.org/x/mod/sumdb/tlog").is_dir():
-        pytest.skip("needs go and golang-golang-x-mod-dev: apt-get install golang-go golang-golang-x-mod-dev")
-    program = tmp_path_factory.mktemp("go") / "verify"
-    environment = os.environ | {"GO111MODULE": "off", "GOPATH": str(GOPATH), "GOFLAGS": "", "GOWORK": "off"}
-    if "HOME" not in environment:  # else Go's own cache makes the second build quick
-        environment["GOCACHE"] = str(program.parent / "cache")
-    source = Path(__file__).parent / "go"
-    subprocess.run(["go", "build", "-o", program, "."], cwd=source, env=environment, check=True)
-    return program
-
-
-def ask(program: Path, claims: dict[str, Any]) -> tuple[int, str]:
-    """Give the program claims; return its exit code and what it says."""
-    text = json.dumps(claims, default=lambda value: base64.b64encode(value).decode())
-    done = subprocess.run([program], input=text, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
 
 
 def entries() -> list[bytes]:

@@ -1,12 +1,16 @@
 """`indelible log …`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from indelible.cli.output import print_json, print_members, print_table
-from indelible.cli.session import Session, with_session
+from indelible.cli.session import Session, with_pins, with_session
 from indelible.cli.text import clean
+from indelible.model.errors import Problem
+
+if TYPE_CHECKING:  # the client is slow to import
+    from indelible.client import Client
 
 
 @click.group()
@@ -82,13 +86,19 @@ def list_logs(session: Session) -> None:
 @log.command()
 @click.argument("log_name", metavar="LOG")
 @with_session
+@with_pins
 def show(session: Session, log_name: str) -> None:
-    """Show a log, by its name or its id: its head, and the keys that sign it."""
+    """Show a log, by its name or its id: its head, and the keys that sign it.
+
+    Its signed head must continue the one that was seen before.
+    """
     with session.client() as client:
         found = client.log(log_name)
         keys = client.log_keys(log_name)
+        signed = _signed(client, log_name)
     if session.as_json:
-        print_json({"log": found, "keys": keys.get("keys", []) if isinstance(keys, dict) else keys})
+        listed = keys.get("keys", []) if isinstance(keys, dict) else keys
+        print_json({"log": found, "keys": listed, "checkpoint": signed})
         return
     head = found.head
     print_members(
@@ -101,11 +111,26 @@ def show(session: Session, log_name: str) -> None:
             "events": head.size if head else 0,
             "root": head.root if head else "",
             "last event": head.time if head else None,
+            "signed head": _sized(signed),
         }
     )
     for key in keys.get("keys", []) if isinstance(keys, dict) else []:
         print()
         print_members({name: value for name, value in key.items() if name != "statement"})
+
+
+def _signed(client: "Client", log: str) -> str:
+    """The newest checkpoint, compared with the last one; or why there is none, which is no failure here."""
+    try:
+        return client.checkpoint(log).decode(errors="replace")
+    except Problem as problem:
+        return f"none: {problem}"
+
+
+def _sized(signed: str) -> str:
+    """How many events a checkpoint covers, which is its second line."""
+    lines = signed.split("\n")
+    return f"{lines[1]} events" if len(lines) > 1 else signed
 
 
 def _row(entry: Any) -> tuple[Any, ...]:

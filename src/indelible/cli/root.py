@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -13,6 +13,9 @@ from indelible import __version__
 from indelible.cli.exits import CommandFailed, Exit, Failure, explain_problem
 from indelible.cli.text import clean
 from indelible.model.errors import Problem
+
+if TYPE_CHECKING:  # the client is slow to import
+    from indelible.client import HistoryChanged
 
 
 class Place(NamedTuple):
@@ -31,7 +34,8 @@ COMMANDS = {
     "events": Place("events", "events", "Read events, or follow them as they come."),
     "export": Place("export", "export", "Write events to a file: NDJSON, CSV, or evidence."),
     "proof": Place("verify", "proof", "Fetch the proof of events as a file."),
-    "verify": Place("verify", "verify", "Check evidence, a proof, a range or a receipt, without a server."),
+    "verify": Place("verify", "verify", "Check evidence, a proof, a range or a receipt, or a whole log."),
+    "monitor": Place("monitor", "monitor", "Watch logs: each new head must continue the last one."),
     "query": Place("query", "query", "Ask a view."),
     "view": Place("views", "view", "Deploy, list, look at and delete views."),
     "key": Place("keys", "key", "Create, list and revoke API keys."),
@@ -127,21 +131,41 @@ def explain(error: Exception) -> Failure:
     if isinstance(error, ModuleNotFoundError) and error.name in SERVER_LIBRARIES:
         says = f"this command needs the server's libraries ({error.name}): pip install 'indelible[server]'"
         return Failure(Exit.REFUSED, says, {"code": "not_installed", "detail": says})
-    from indelible.client import NotProved, UnexpectedAnswer, Unreachable  # noqa: PLC0415 - slow to import
+    from indelible import client  # noqa: PLC0415 - slow to import
 
-    if isinstance(error, Unreachable):
-        sentence = f"{error}. Start a server with `indelible serve --data DIR`, or name another with --url."
-        return Failure(Exit.UNREACHABLE, sentence, {"code": "unreachable", "detail": str(error)})
-    if isinstance(error, UnexpectedAnswer | NotProved):
-        unexpected = isinstance(error, UnexpectedAnswer)
-        exit_code = Exit.UNREACHABLE if unexpected else Exit.REFUSED
-        code = "unexpected_answer" if unexpected else "not_proved"
-        return Failure(exit_code, str(error), {"code": code, "detail": str(error)})
+    if isinstance(error, client.HistoryChanged):
+        return _changed(error)
+    ours: tuple[tuple[type[Exception], Exit, str, str], ...] = (
+        (client.Unreachable, Exit.UNREACHABLE, "unreachable", _NO_ANSWER),
+        (client.UnexpectedAnswer, Exit.UNREACHABLE, "unexpected_answer", ""),
+        (client.PinsUnusable, Exit.REFUSED, "pins_unusable", _NO_PINS),
+        (client.NotProved, Exit.REFUSED, "not_proved", ""),
+    )
+    for kind, code, name, advice in ours:
+        if isinstance(error, kind):
+            return Failure(code, f"{error}{advice}", {"code": name, "detail": str(error)})
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         sentence = f"{where}{error.strerror or error}"
         return Failure(Exit.REFUSED, sentence, {"code": "os_error", "detail": sentence})
     raise error
+
+
+_NO_ANSWER = ". Start a server with `indelible serve --data DIR`, or name another with --url."
+_NO_PINS = ". Name another folder with --pins, or do without with --no-pins."
+
+
+def _changed(error: "HistoryChanged") -> Failure:
+    members: dict[str, object] = {
+        "code": "history_changed",
+        "kind": error.kind,
+        "detail": str(error),
+        "origin": error.origin,
+        "evidence": str(error.evidence) if error.evidence else None,
+        "pinned": error.pinned.decode(errors="replace"),
+        "seen": error.seen.decode(errors="replace"),
+    }
+    return Failure(Exit.HISTORY_CHANGED, f"HISTORY CHANGED ({error.kind}): {error}", members)
 
 
 def report(failure: Failure, *, as_json: bool) -> int:

@@ -1,4 +1,4 @@
-"""`indelible proof` and `indelible verify`: proofs as files, and checking them without a server."""
+"""`indelible proof` and `indelible verify`: proofs as files, and checking them, or a log that is served."""
 
 import os
 import shutil
@@ -13,16 +13,18 @@ import click
 
 from indelible.cli.exits import CommandFailed, Exit
 from indelible.cli.output import Progress, print_json
-from indelible.cli.session import Session, with_session
+from indelible.cli.session import Session, pins_options, read_key, with_pins, with_session
 from indelible.cli.text import clean
+from indelible.cli.verify_live import is_url, look
 from indelible.config import limits_from
+from indelible.model.limits import DEFAULT_LIMITS
 
 _EXITS = {"proved": Exit.OK, "unproved": Exit.UNPROVED, "refuted": Exit.REFUSED}
 _MARKS = {"proved": "proved  ", "unproved": "unproved", "refuted": "WRONG   ", "stated": "stated  "}
 _ENDS = {
-    "proved": "Everything that the file claims is proved.",
+    "proved": "Everything that the {what} claims is proved.",
     "unproved": "Nothing is wrong with what was checked. What is unproved above is not known.",
-    "refuted": "The file does not prove what it claims.",
+    "refuted": "The {what} does not prove what it claims.",
 }
 
 
@@ -35,6 +37,7 @@ _ENDS = {
 @click.option("--to", metavar="TIME", help="A window: received before this time (RFC 3339).")
 @click.option("--output", type=click.Path(dir_okay=False), help="Write to this file, not to standard output.")
 @with_session
+@with_pins
 def proof(
     session: Session,
     log: str,
@@ -65,7 +68,7 @@ def proof(
 
 
 @click.command()
-@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True), metavar="FILE")
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True), metavar="FILE|URL")
 @click.option(
     "--payload",
     type=click.Path(dir_okay=False),
@@ -83,11 +86,27 @@ def proof(
     type=click.Path(dir_okay=False),
     help="A file of key statements: with it a key that is trusted vouches for those that followed it.",
 )
+@click.option("--payloads", is_flag=True, help="With a URL: read the events too, and check each.")
+@click.option("--key-file", metavar="FILE", help="With a URL: a file with the API key.")
+@click.option("--certificates", envvar="INDELIBLE_CERTIFICATES", metavar="FILE", help="Trust these for TLS.")
+@pins_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def verify(
-    file: str, payload: str | None, keys: tuple[str, ...], statements: str | None, *, as_json: bool
+    file: str,
+    payload: str | None,
+    keys: tuple[str, ...],
+    statements: str | None,
+    key_file: str | None,
+    certificates: str | None,
+    pins: Path | None,
+    *,
+    payloads: bool,
+    as_json: bool,
 ) -> Exit:
     """Check FILE, evidence, a proof of an event, of a range or window, or a receipt, without a server.
+
+    With the URL of a log (https://HOST/logs/LOG): read its whole history by tiles, and check that it
+    continues the head that was seen before.
 
     Exit code 0 means that all that it claims is proved; 6 that something could not be checked; 1 that
     something is wrong. The key must come from somewhere else than FILE: `indelible log show LOG` prints it.
@@ -97,17 +116,21 @@ def verify(
     from indelible.client.trust import read_statements  # noqa: PLC0415 - same
 
     limits = limits_from(os.environ)
-    content = None if payload is None else _read(payload, limits.proof_file_bytes)
     told = () if statements is None else read_statements(_read(statements, limits.proof_file_bytes))
-    trusted = [key for given in keys for key in _keys(given, limits.proof_file_bytes)]
-    with _open(file) as opened, Progress(f"verifying {file}", None, "bytes") as progress:
-        examined = examine_file(opened, content, trusted, limits, progress.update, told)
+    trusted = [key for given in keys for key in read_keys(given, limits.proof_file_bytes)]
+    if is_url(file):
+        session = Session(file, read_key(key_file), certificates, as_json, pins)
+        examined = look(session, trusted, payloads=payloads)
+    else:
+        content = None if payload is None else _read(payload, limits.proof_file_bytes)
+        with _open(file) as opened, Progress(f"verifying {file}", None, "bytes") as progress:
+            examined = examine_file(opened, content, trusted, limits, progress.update, told)
     if as_json:
         print_json(members(examined))
     else:
         for claim in examined.claims:
             print(f"{_MARKS[claim.verdict]}  {clean(claim.says)}")
-        print(_ENDS[examined.verdict])
+        print(_ENDS[examined.verdict].format(what="log" if examined.kind == "log" else "file"))
     return _EXITS[examined.verdict]
 
 
@@ -133,7 +156,7 @@ def _read(path: str, most_bytes: int) -> bytes:
     return data
 
 
-def _keys(given: str, most_bytes: int) -> list[str]:
+def read_keys(given: str, most_bytes: int = DEFAULT_LIMITS.proof_file_bytes) -> list[str]:
     """A verifier key, or the keys in a file: lines that are not blank and do not begin with `#`."""
     if "+" in given and not Path(given).exists():
         return [given]

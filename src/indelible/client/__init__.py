@@ -1,7 +1,9 @@
 """The SDK: an HTTP client and what checks a log without trusting its server."""
 
 from indelible.client.client import DEFAULT_URL, Client
-from indelible.client.errors import NotProved, UnexpectedAnswer, Unreachable
+from indelible.client.continuity import Sighting
+from indelible.client.errors import HistoryChanged, NotProved, PinsUnusable, UnexpectedAnswer, Unreachable
+from indelible.client.pins import Pin, PinStore
 from indelible.client.results import (
     Answer,
     BatchReceipt,
@@ -38,15 +40,20 @@ __all__ = [
     "Event",
     "EventPage",
     "Head",
+    "HistoryChanged",
     "InclusionProof",
     "Key",
     "KeyHistory",
     "Log",
     "LogKey",
     "NotProved",
+    "Pin",
+    "PinStore",
+    "PinsUnusable",
     "Problem",
     "Receipt",
     "Retry",
+    "Sighting",
     "UnexpectedAnswer",
     "Unreachable",
     "View",

@@ -26,7 +26,7 @@ from indelible.notes.tlogproof import HEADER
 class Examined(NamedTuple):
     """What a file is, and its claims one by one. Only when each is proved is the whole proved."""
 
-    kind: Literal["proof", "receipt", "range", "evidence"]
+    kind: Literal["proof", "receipt", "range", "evidence", "log"]
     claims: tuple[Claim, ...]
 
     @property

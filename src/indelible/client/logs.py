@@ -7,6 +7,9 @@ from typing import Any, BinaryIO
 import msgspec
 
 from indelible.client.base import Calls, path_to
+from indelible.client.continuity import Sighting, check_history
+from indelible.client.errors import NotProved
+from indelible.client.pins import PinStore
 from indelible.client.reading import EventReader, Order, event_params
 from indelible.client.results import (
     BatchReceipt,
@@ -18,14 +21,18 @@ from indelible.client.results import (
     LogKey,
     Receipt,
 )
+from indelible.client.tiled import TiledLog
 from indelible.client.transport import Reply
 from indelible.notes.evidence import MEDIA_TYPE
+from indelible.notes.tlogproof import parse_tlog_proof
 
 _NDJSON = "application/x-ndjson"
 
 
 class LogCalls(Calls):
-    """Logs and their events."""
+    """Logs and their events. With `pins`, a checkpoint that a call brings must continue the last one."""
+
+    pins: PinStore | None = None
 
     def create_log(self, name: str, *, erasable: bool = False, public_proofs: bool = False) -> Log:
         """Create a log. A name that is taken is the refusal `name_taken`, with the fact `log_id`."""
@@ -67,7 +74,8 @@ class LogCalls(Calls):
         """Append one event: these exact bytes, or a mapping written as JSON.
 
         A key is made where none is given, so that an append whose answer got lost is tried again without
-        being doubled.
+        being doubled. The head under a proof is not compared with the pin, since an append that had its
+        effect must not look failed: `check_receipt` does that.
         """
         headers = _append_headers(idempotency_key, expected_sequence)
         if proof:
@@ -209,7 +217,29 @@ class LogCalls(Calls):
 
     def checkpoint(self, log: str) -> bytes:
         """Return the newest published checkpoint, a signed note."""
-        return self.transport.send("GET", path_to("logs", log, "checkpoint")).body
+        note = self.transport.send("GET", path_to("logs", log, "checkpoint")).body
+        self.check_history(log, note)
+        return note
+
+    def check_history(self, log: str, checkpoint: bytes) -> Sighting | None:
+        """Compare a checkpoint with the last one seen, and remember it; None for a client without pins.
+
+        The calls that bring a checkpoint do this by themselves.
+
+        Raises:
+            HistoryChanged: it is another history; the exception has both notes, and the file with them.
+            NotProved: the checkpoint is malformed, or not signed with the key that was first seen.
+            PinsUnusable: what was seen cannot be read or kept.
+        """
+        if self.pins is None:
+            return None
+        return check_history(self.pins, TiledLog(self.transport, path_to("logs", log)), checkpoint)
+
+    def check_receipt(self, log: str, receipt: Receipt) -> Sighting | None:
+        """Do what `check_history` does with the head under a receipt's proof; None where it has none."""
+        if self.pins is None or receipt.proof is None:
+            return None
+        return self.check_history(log, _head_under(receipt.proof.encode()))
 
     def log_keys(self, log: str) -> Any:
         """Return what the server says of the log's signing keys. Trust a key that came another way."""
@@ -221,7 +251,10 @@ class LogCalls(Calls):
 
     def proof(self, log: str, sequence: int) -> bytes:
         """Return the proof of one event as a file (C2SP tlog-proof); `verify_proof` checks it."""
-        return self.transport.send("GET", path_to("logs", log, "events", str(sequence), "proof")).body
+        text = self.transport.send("GET", path_to("logs", log, "events", str(sequence), "proof")).body
+        if self.pins is not None:
+            self.check_history(log, _head_under(text))
+        return text
 
     def range_proof(
         self,
@@ -234,7 +267,9 @@ class LogCalls(Calls):
     ) -> bytes:
         """Return the proof of a run of events, or of a window of time, as a file; `examine` checks it."""
         params = _given(first=first, last=last, **{"from": from_, "to": to})
-        return self.transport.send("GET", path_to("logs", log, "proof", "range"), params=params).body
+        reply = self.transport.send("GET", path_to("logs", log, "proof", "range"), params=params)
+        self.check_history(log, self._decode(reply, _Headed).checkpoint.encode())
+        return reply.body
 
     def evidence(
         self,
@@ -266,13 +301,28 @@ class LogCalls(Calls):
         """Return the proof that an event is in the tree of `size`, by default the published one."""
         params = [("sequence", str(sequence))] + ([("size", str(size))] if size is not None else [])
         reply = self.transport.send("GET", path_to("logs", log, "proof", "inclusion"), params=params)
-        return self._decode(reply, InclusionProof)
+        proof = self._decode(reply, InclusionProof)
+        self.check_history(log, proof.checkpoint.encode())
+        return proof
 
     def consistency(self, log: str, from_size: int, *, to_size: int | None = None) -> ConsistencyProof:
         """Return the proof that the tree of `from_size` is a prefix of the tree of `to_size`."""
         params = [("from", str(from_size))] + ([("to", str(to_size))] if to_size is not None else [])
         reply = self.transport.send("GET", path_to("logs", log, "proof", "consistency"), params=params)
-        return self._decode(reply, ConsistencyProof)
+        proof = self._decode(reply, ConsistencyProof)
+        self.check_history(log, proof.checkpoint.encode())
+        return proof
+
+
+def _head_under(proof: bytes) -> bytes:
+    try:
+        return parse_tlog_proof(proof).checkpoint
+    except ValueError as error:
+        raise NotProved(f"what came is no proof: {error}") from None
+
+
+class _Headed(msgspec.Struct):
+    checkpoint: str
 
 
 class _Logs(msgspec.Struct):

@@ -94,6 +94,16 @@ class Event(msgspec.Struct, frozen=True):
     payload_base64: str | msgspec.UnsetType = msgspec.UNSET
 
     @property
+    def time_micros(self) -> int:
+        """The time of receipt in microseconds since 1970."""
+        return parse_instant(self.time)
+
+    @property
+    def writer_bytes(self) -> bytes:
+        """The 16 bytes of the key's UUID, as they stand in the entry."""
+        return UUID(self.writer).bytes
+
+    @property
     def payload_bytes(self) -> bytes:
         """The payload's bytes. Ask with `exact=True` where they have to be those that were appended."""
         if isinstance(self.payload_base64, str):

@@ -131,6 +131,12 @@ class Limits:
     evidence_line_bytes: int = 32 * MIB
     evidence_ratio: int = 200  # how many bytes one may inflate to
 
+    # What a client that checks a log remembers and reads
+    pin_conflicts: int = 16  # files of evidence kept for one log
+    monitored_logs: int = 10_000
+    checked_answer_bytes: int = 8 * MIB  # lists of logs and of keys; notes and tiles have bounds of their own
+    checked_answer_seconds: float = 30.0  # until all of one answer is there
+
     # Rates, off by default
     appends_per_second_per_key: int = 0
     queries_per_second_per_key: int = 0

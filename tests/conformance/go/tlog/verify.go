@@ -54,6 +54,7 @@ type claims struct {
 	Notes       []signed
 	Tiled       tiled
 	Checkpoint  string // a checkpoint's text
+	Served      []served
 }
 
 var judged, wrong int
@@ -207,9 +208,16 @@ func main() {
 	}
 	checkRoots(&c)
 	checkProofs(c.Inclusion, c.Consistency)
-	checkTiled(&c.Tiled)
+	if c.Tiled.Size > 0 {
+		checkTiled(&c.Tiled)
+	}
 	checkNotes(c.Notes)
-	checkText(c.Checkpoint, &c.Tiled)
+	if c.Checkpoint != "" {
+		checkText(c.Checkpoint, &c.Tiled)
+	}
+	for _, s := range c.Served {
+		checkServed(&s)
+	}
 	fmt.Printf("judged %d\n", judged)
 	if wrong > 0 {
 		os.Exit(1)
