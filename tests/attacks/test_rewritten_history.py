@@ -20,7 +20,7 @@ from indelible.log.signers import Signers
 from indelible.merkle.entry import commit_payloads, entry_leaf_hashes
 from indelible.merkle.frontier import EMPTY_FRONTIER, encode_frontier, extend, root
 from indelible.notes.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from indelible.operate.fsck import Difference
+from indelible.operate.differences import Difference
 from indelible.operate.sites import Site
 from indelible.store.base import ChunkRow
 
