@@ -133,6 +133,22 @@ def test_any_dropped_chunk_is_a_gap(victim: Victim, first: int) -> None:
     assert kinds(found) <= {"gap", "head"}
 
 
+def test_a_gap_without_end_ends_the_examination_of_nothing(victim: Victim) -> None:
+    """Attack: a chunk and the head are moved so far that a walk over the gap would take years. Finder: fsck.
+
+    It names the gap, and still checks the events behind it; no other log's events are taken for this one's.
+    """
+    far = 1 << 38
+    run(victim, "UPDATE chunk SET id = ? WHERE id = ?", victim.log << 40 | far, victim.log << 40 | 596)
+    run(victim, "UPDATE head SET size = 1 << 62 WHERE log = ?", victim.log)
+    found = found_by_fsck(victim)
+    assert {"gap", "leaf", "frontier"} <= kinds(found)
+    gaps = [each for each in found if each.kind == "gap"]
+    assert [each.sequence for each in gaps] == [596, far + 5]
+    assert {each.sequence for each in found if each.kind == "leaf"} == set(range(far, far + 5))
+    assert len(found_at_start(victim)) == 1
+
+
 def test_swapped_events_are_found_at_both_places(victim: Victim) -> None:
     """Attack: two events change places. Finder: fsck at each: an entry holds its sequence."""
     with database(victim) as connection:
