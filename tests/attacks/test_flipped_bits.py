@@ -23,7 +23,7 @@ from tests.harness.logs import World
 from indelible.log.group import Committed, Known
 from indelible.log.read import EventReader, Span
 from indelible.model.types import Event
-from indelible.operate.fsck import Difference
+from indelible.operate.differences import Difference
 from indelible.operate.sites import Site
 
 WRITERS, SALT, COMMITMENT = 4, 16, 32

@@ -20,7 +20,7 @@ from indelible.log.signers import Signers
 from indelible.merkle.entry import commit_payloads, entry_leaf_hashes
 from indelible.merkle.frontier import EMPTY_FRONTIER, encode_frontier, extend, root
 from indelible.notes.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from indelible.operate.fsck import Difference
+from indelible.operate.differences import Difference
 from indelible.operate.sites import Site
 from indelible.store.base import ChunkRow
 
@@ -131,6 +131,22 @@ def test_any_dropped_chunk_is_a_gap(victim: Victim, first: int) -> None:
     found = found_by_fsck(victim)
     assert ("gap", first) in {(each.kind, each.sequence) for each in found}
     assert kinds(found) <= {"gap", "head"}
+
+
+def test_a_gap_without_end_ends_the_examination_of_nothing(victim: Victim) -> None:
+    """Attack: a chunk and the head are moved so far that a walk over the gap would take years. Finder: fsck.
+
+    It names the gap, and still checks the events behind it; no other log's events are taken for this one's.
+    """
+    far = 1 << 38
+    run(victim, "UPDATE chunk SET id = ? WHERE id = ?", victim.log << 40 | far, victim.log << 40 | 596)
+    run(victim, "UPDATE head SET size = 1 << 62 WHERE log = ?", victim.log)
+    found = found_by_fsck(victim)
+    assert {"gap", "leaf", "frontier"} <= kinds(found)
+    gaps = [each for each in found if each.kind == "gap"]
+    assert [each.sequence for each in gaps] == [596, far + 5]
+    assert {each.sequence for each in found if each.kind == "leaf"} == set(range(far, far + 5))
+    assert len(found_at_start(victim)) == 1
 
 
 def test_swapped_events_are_found_at_both_places(victim: Victim) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.harness.attacking import Victim, database, flip_cell, found_at_start, found_by_fsck, run
 from tests.harness.operating import serving
 
-from indelible.operate.fsck import Difference
+from indelible.operate.differences import Difference
 
 KEY = "label = 'billing'"
 ROWS = {

@@ -17,7 +17,8 @@ from tests.harness.operating import NDJSON, appended, created, published_size, q
 from indelible.log.publish import checkpoint_key
 from indelible.model.limits import DEFAULT_LIMITS
 from indelible.model.types import LogInfo
-from indelible.operate.fsck import Difference, fsck
+from indelible.operate.differences import Difference
+from indelible.operate.fsck import fsck
 from indelible.operate.sites import Site
 
 SIZE = 600

@@ -4,12 +4,9 @@ Workspace by workspace, `_audit` first: what it says of logs, keys and views is 
 log is walked once. Only what stood when its walk began is compared, so a server may go on appending.
 """
 
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from indelible.log.chunk import Chunk
 from indelible.log.keyring import Keyring
@@ -17,62 +14,18 @@ from indelible.log.recompute import Finding, Watched
 from indelible.model.clock import SYSTEM_CLOCK
 from indelible.model.instants import format_micros
 from indelible.model.limits import Limits
-from indelible.model.types import NO_AUTH_WRITER, ROOT_WRITER, LogInfo
+from indelible.model.types import LogInfo
 from indelible.operate import objectcheck
 from indelible.operate.accounts import Account, id_of
-from indelible.operate.rows import Unlike, WorkspaceRows, compare
-from indelible.operate.sites import PAGE, Progress, Site
+from indelible.operate.differences import UNREADABLE, Count, Difference, at
+from indelible.operate.inventory import Inventory, Workspace
+from indelible.operate.rows import Unlike, compare
+from indelible.operate.sites import Progress, Site
 from indelible.service.audit import AUDIT_LOG
-from indelible.store.base import HeadRow, StoreError, StoreRefused, ViewRow, WorkspaceRow
+from indelible.store.base import StoreError, StoreRefused
 
 FUTURE_MICROS = 5_000_000
-UNREADABLE = (StoreError, AttributeError, LookupError, TypeError, ValueError)
-"""What reading rows raises that the database cannot give, or whose values are of no kind that was written."""
 UNKNOWN_WRITERS = 10_000  # remembered, to name each once
-
-
-class Difference(NamedTuple):
-    """One thing that is not as it should be: what, where, and in words.
-
-    `kind` is one of those of `log/recompute.py`, or writer, checkpoint, snapshot, component, workspace, log,
-    key, view, database, secret. `sequence` is an event's, of `_audit` where the row of a workspace differs.
-    """
-
-    kind: str
-    workspace: str | None
-    log: str | None
-    log_id: str | None
-    sequence: int | None
-    found: str
-
-
-@dataclass(slots=True)
-class Count:
-    """What was examined and how much differs; `listed` is less than `differences` past the limit a log."""
-
-    logs: int = 0
-    events: int = 0
-    differences: int = 0
-    listed: int = 0
-
-    def members(self) -> dict[str, int]:
-        """As it is written."""
-        return asdict(self)
-
-
-@dataclass(slots=True)
-class _Workspace:
-    """What one workspace's walk knows."""
-
-    row: WorkspaceRow | None
-    infos: list[LogInfo]
-    account: Account = field(default_factory=Account)
-    rows: WorkspaceRows | None = None
-    writers: frozenset[bytes] | None = None  # None where keys cannot be read
-
-    @property
-    def name(self) -> str | None:
-        return None if self.row is None else self.row.name
 
 
 class Fsck:
@@ -94,49 +47,23 @@ class Fsck:
         self._progress = progress
         self._wanted = frozenset(logs)
         self._keys, self._no_keys = _keyring(site)
-        self._unread: list[Difference] = []
-        self._infos = self._all_logs()
-        missing = self._wanted - {name for info in self._infos for name in (info.name, str(info.log_id))}
+        self._inventory = Inventory(site)
+        missing = self._wanted - {
+            name for info in self._inventory.logs for name in (info.name, str(info.log_id))
+        }
         if missing:
             raise StoreRefused(f"no log here has the name or id {', '.join(sorted(missing))}")
-        self._total = sum(self._size(info) for info in self._infos if self._is_wanted(info))
+        self._total = sum(self._size(info) for info in self._inventory.logs if self._is_wanted(info))
         self.count = Count()
 
     # ------------------------------------------------------------------ what to examine
-
-    def _all_logs(self) -> list[LogInfo]:
-        """Every log that can be read, one by one: a damaged row hides no other."""
-        found: list[LogInfo] = []
-        try:
-            last = self._site.reader.last_log()
-        except UNREADABLE as error:
-            self._unread.append(_at(None, "log", None, f"logs cannot be read: {error}"))
-            last = 0
-        for key in range(1, last + 1):
-            try:
-                info = self._site.reader.log_by_key(key)
-            except UNREADABLE as error:
-                self._unread.append(
-                    _at(None, "log", None, f"the row of log number {key} is damaged: {error}")
-                )
-            else:
-                found += [info] if info is not None else []
-        return found
 
     def _is_wanted(self, info: LogInfo) -> bool:
         return not self._wanted or bool(self._wanted & {info.name, str(info.log_id)})
 
     def _size(self, info: LogInfo) -> int:
-        head = self._head(info)
+        head = self._inventory.head(info)
         return head.size if head else 0
-
-    def _head(self, info: LogInfo) -> HeadRow | None:
-        """A log's head, None where there is none that can be read."""
-        try:
-            head = self._site.reader.head(info.key)
-        except UNREADABLE:
-            return None
-        return head if head and tuple(map(type, head)) == (int, int, int, bytes, bytes) else None
 
     # ------------------------------------------------------------------ the examination
 
@@ -147,7 +74,10 @@ class Fsck:
             yield from self._counted([Difference("secret", None, None, None, None, unchecked)])
         if not self._wanted:
             yield from self._counted(self._of_deployment())
-        for workspace in self._workspaces():
+        wanted = (
+            {info.key for info in self._inventory.logs if self._is_wanted(info)} if self._wanted else None
+        )
+        for workspace in self._inventory.workspaces(wanted):
             for info in workspace.infos:
                 if self._is_wanted(info) or info.name == AUDIT_LOG:
                     found = self._log(workspace, info)
@@ -155,81 +85,34 @@ class Fsck:
             yield from self._counted(self._rows(workspace))
 
     def _counted(self, found: Iterable[Difference]) -> Iterator[Difference]:
-        for at, difference in enumerate(_guarded(found)):
+        for place, difference in enumerate(_guarded(found)):
             self.count.differences += 1
-            if at < self._limits.fsck_differences_per_log:
+            if place < self._limits.fsck_differences_per_log:
                 self.count.listed += 1
                 yield difference
 
     def _of_deployment(self) -> Iterator[Difference]:
-        yield from self._unread
+        yield from self._inventory.damaged
         for found in self._site.flaws(self._limits.fsck_differences_per_log):
             yield Difference("database", None, None, None, None, found)
         objects, is_known = self._site.objects, self._site.reader.log_by_id
         for broken in (*objectcheck.unknown_checkpoints(objects, is_known), *objectcheck.components(objects)):
             yield Difference(broken.kind, None, None, None, None, broken.found)
 
-    def _workspaces(self) -> Iterator[_Workspace]:
-        """Each workspace that holds a log to examine, its `_audit` first among its logs."""
-        by_key: dict[int, list[LogInfo]] = {}
-        for info in sorted(self._infos, key=lambda info: (info.name != AUDIT_LOG, info.name)):
-            by_key.setdefault(info.workspace, []).append(info)
-        if not self._wanted:
-            by_key.update({key: [] for key in self._all_workspaces() if key not in by_key})
-        for key, infos in sorted(by_key.items()):
-            if not self._wanted or any(map(self._is_wanted, infos)):
-                workspace = _Workspace(None, infos)
-                with self._site.snapshot():
-                    self._read_rows(workspace, key)
-                yield workspace
-
-    def _all_workspaces(self) -> list[int]:
-        try:
-            return [row.key for row in self._site.reader.workspaces()]
-        except UNREADABLE:  # the structure is told of as damaged
-            return []
-
-    def _read_rows(self, workspace: _Workspace, key: int) -> None:
-        reader = self._site.reader
-        try:
-            workspace.row = row = reader.workspace_by_key(key)
-            audit = reader.log_by_name(key, AUDIT_LOG)
-            head = None if audit is None else self._head(audit)
-            keys = reader.keys(key)
-            logs = self._logs_of(workspace, key)
-            active = [view for info in logs for view in reader.views(info.key)]
-            views = [row for view_id in {view.view_id for view in active} for row in reader.versions(view_id)]
-            writers = {uuid.UUID(key.key_id).bytes for key in keys}
-        except UNREADABLE:
-            return
-        workspace.writers = frozenset({NO_AUTH_WRITER.bytes, ROOT_WRITER.bytes, *writers})
-        if row is not None and head is not None:
-            workspace.rows = WorkspaceRows(row, head, logs, keys, views)
-
-    def _logs_of(self, workspace: _Workspace, key: int) -> list[LogInfo]:
-        """The workspace's logs as they are now, or as they were read one by one where a row is damaged."""
-        found: list[LogInfo] = []
-        try:
-            while page := self._site.reader.logs(key, found[-1].name if found else "", PAGE):
-                found += page
-        except UNREADABLE:
-            return workspace.infos
-        return found
-
     # ------------------------------------------------------------------ one log
 
-    def _log(self, workspace: _Workspace, info: LogInfo) -> Iterator[Difference]:
+    def _log(self, workspace: Workspace, info: LogInfo) -> Iterator[Difference]:
         is_audit = info.name == AUDIT_LOG
         watched: list[Watched] = []
         for each in self._bound(info):  # before the head, which is then no older
             if isinstance(each, Watched):
                 watched.append(each)
             else:
-                yield _at(info, each.kind, None, each.found, workspace.name)
-        head = self._head(info)
+                yield at(info, each.kind, None, each.found, workspace.name)
+        head = self._inventory.head(info)
         if head is None:
             workspace.account.whole = workspace.account.whole and not is_audit
-            yield _at(info, "head", 0, "it has no stored head that can be read", workspace.name)
+            yield at(info, "head", 0, "it has no stored head that can be read", workspace.name)
             return
         inspect = partial(_inspect, workspace, workspace.account if is_audit else None, set())
         tell = partial(self._tell, self.count.events)
@@ -239,7 +122,7 @@ class Fsck:
             yield _of(finding, workspace.name)
         if head.time_floor > max(head.time, SYSTEM_CLOCK.wall_micros() + FUTURE_MICROS):
             found = f"no event may be dated before {format_micros(head.time_floor)}, which is in the future"
-            yield _at(info, "head", head.size, found, workspace.name)
+            yield at(info, "head", head.size, found, workspace.name)
         if self._is_wanted(info):
             self.count.logs += 1
             self.count.events += head.size
@@ -263,7 +146,7 @@ class Fsck:
 
     # ------------------------------------------------------------------ rows
 
-    def _rows(self, workspace: _Workspace) -> Iterator[Difference]:
+    def _rows(self, workspace: Workspace) -> Iterator[Difference]:
         if workspace.row is None:
             if not self._wanted:
                 found = f"logs {', '.join(info.name for info in workspace.infos)} are of no workspace"
@@ -273,17 +156,11 @@ class Fsck:
             found = f"it has no {AUDIT_LOG} that can be read, so its keys, logs and views are not compared"
             yield Difference("workspace", workspace.name, None, None, None, found)
             return
-        rows = workspace.rows._replace(views=[*workspace.rows.views, *self._retired(workspace)])
+        rows = workspace.rows._replace(views=[*workspace.rows.views, *self._inventory.retired(workspace)])
         for unlike in compare(rows, workspace.account, self._site.deployment, self._keys):
             if self._wanted and (unlike.log is None or not self._is_wanted(unlike.log)):
                 continue
             yield _row(unlike, workspace.name)
-
-    def _retired(self, workspace: _Workspace) -> Iterator[ViewRow]:
-        """Versions of views of which none is in use any more, which are found by what `_audit` says."""
-        known = {id_of(row.view_id) for row in workspace.rows.views} if workspace.rows else set()
-        for view_id in workspace.account.views.keys() - known:
-            yield from self._site.reader.versions(uuid.UUID(view_id).bytes)
 
 
 def fsck(
@@ -307,24 +184,16 @@ def _keyring(site: Site) -> tuple[Keyring | None, str]:
         return None, str(error)
 
 
-def _at(
-    info: LogInfo | None, kind: str, sequence: int | None, found: str, workspace: str | None = None
-) -> Difference:
-    return Difference(
-        kind, workspace, info and info.name, str(info.log_id) if info else None, sequence, found
-    )
-
-
 def _of(finding: Finding, workspace: str | None) -> Difference:
-    return _at(finding.log, finding.kind, finding.sequence, finding.found, workspace)
+    return at(finding.log, finding.kind, finding.sequence, finding.found, workspace)
 
 
 def _row(unlike: Unlike, workspace: str | None) -> Difference:
-    return _at(unlike.log, unlike.kind, unlike.sequence, unlike.found, workspace)
+    return at(unlike.log, unlike.kind, unlike.sequence, unlike.found, workspace)
 
 
 def _inspect(
-    workspace: _Workspace,
+    workspace: Workspace,
     audit: Account | None,
     unknown: set[bytes],
     chunk: Chunk,
@@ -350,7 +219,7 @@ def _guarded(found: Iterable[Difference]) -> Iterator[Difference]:
     try:
         yield from found
     except UNREADABLE as error:
-        yield _at(None, "database", None, f"rows are damaged, or of another kind than was written: {error}")
+        yield at(None, "database", None, f"rows are damaged, or of another kind than was written: {error}")
 
 
 def _nothing_of(found: Iterator[Difference]) -> Iterator[Difference]:
