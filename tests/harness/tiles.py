@@ -1,12 +1,14 @@
 """Logs that are served as tiles, without a server of ours: of given entries, and huge sparse ones."""
 
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import zip_longest
 from typing import NamedTuple, Protocol
 
 from indelible.merkle.entry import Entry, encode_entry
@@ -110,6 +112,8 @@ class Shown(NamedTuple):
     size: int
     note: bytes
     keys: tuple[str, ...] = (SIGNER.verifier.vkey,)
+    statements: tuple[bytes, ...] = ()  # the first is that of the second key, and so on
+    listed: bool = True  # False: statements stand there as files, and there is no list of keys
 
 
 def shown(entries: Sequence[bytes], size: int | None = None, signer: Signer = SIGNER) -> Shown:
@@ -122,9 +126,8 @@ def page(what: Shown, path: str) -> bytes | None:
     """What stands at a path under the log's URL; None where nothing does."""
     if path == "checkpoint":
         return what.note
-    if path == "keys":
-        listed = ",".join(f'{{"verifier_key":"{key}"}}' for key in what.keys)
-        return f'{{"keys":[{listed}]}}'.encode()
+    if path == "keys" or path.startswith("keys/"):
+        return _keys_page(what, path)
     try:
         tile = parse_tile_path(path)
     except ValueError:
@@ -137,6 +140,16 @@ def page(what: Shown, path: str) -> bytes | None:
     if tile.level is None:
         return b"".join(len(entry).to_bytes(2, "big") + entry for entry in map(what.tree.entry, places))
     return b"".join(what.tree.node(8 * level, place) for place in places)
+
+
+def _keys_page(what: Shown, path: str) -> bytes | None:
+    if what.listed and path == "keys":
+        said = (None, *(note.decode() for note in what.statements))
+        keys = [{"verifier_key": key, "statement": note} for key, note in zip_longest(what.keys, said)]
+        return json.dumps({"keys": keys}).encode()
+    number = path.removeprefix("keys/")
+    there = number.isdecimal() and not what.listed and 0 < int(number) <= len(what.statements)
+    return what.statements[int(number) - 1] if there else None
 
 
 Page = Callable[[str], bytes | None]

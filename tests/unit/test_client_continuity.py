@@ -11,6 +11,7 @@ from indelible.client import HistoryChanged, NotProved, PinStore, PinsUnusable, 
 from indelible.client.continuity import check_history
 from indelible.client.tiled import TiledLog
 from indelible.client.transport import Transport
+from indelible.client.trust import Trust
 from indelible.notes.keys import Signer, Verifier
 
 SIZES = [0, 1, 2, 5, 255, 256, 257, 600]
@@ -30,7 +31,7 @@ class Reader:
 
     def sees(self, *trusted: Verifier) -> str:
         """Look at the log, and say how its head stands to the one before."""
-        return check_history(self.pins, self.log, self.log.checkpoint(), trusted).state
+        return check_history(self.pins, self.log, self.log.checkpoint(), Trust(trusted)).state
 
     def pinned(self) -> int:
         """The size that is remembered."""

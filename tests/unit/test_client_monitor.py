@@ -10,6 +10,7 @@ from tests.harness.tiles import ORIGIN, SIGNER, Shown, Site, entries_of, shown, 
 from indelible.client import PinStore, Retry
 from indelible.client.monitor import Check, Watch
 from indelible.client.transport import Transport
+from indelible.client.trust import Trust
 from indelible.notes.keys import Signer, Verifier
 
 ENTRIES = entries_of(700)
@@ -29,7 +30,7 @@ class Watched:
         if path not in self.transports:
             retry = Retry(tries=1)
             self.transports[path] = Transport(self.site.url + path, None, retry=retry, timeout_seconds=10)
-        watch = Watch(self.transports[path], self.pins, trusted=trusted, entries=entries)
+        watch = Watch(self.transports[path], self.pins, trusted=Trust(trusted), entries=entries)
         return list(watch.round())
 
     def states(self, path: str = "/d") -> list[str]:

@@ -16,7 +16,7 @@ from indelible.cli.exits import Exit
 from indelible.cli.output import print_json
 from indelible.cli.session import default_pins, json_option, open_pins, read_key
 from indelible.cli.text import clean
-from indelible.cli.verify import read_keys
+from indelible.cli.verify import read_keys, read_statement_file, statements_option
 from indelible.cli.verify_live import base_url
 from indelible.model.instants import format_micros
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the client is slow to import
     from indelible.cli.monitor_metrics import MonitorMetrics
     from indelible.client.monitor import Check, Watch
     from indelible.client.pins import PinStore
+    from indelible.client.trust import Trust
 
 _EXITS = {"conflict": Exit.HISTORY_CHANGED, "wrong": Exit.REFUSED, "unanswered": Exit.UNREACHABLE}
 _WORST_FIRST = (Exit.HISTORY_CHANGED, Exit.REFUSED, Exit.UNREACHABLE)
@@ -47,6 +48,7 @@ def _seconds(_context: click.Context, _option: click.Parameter, value: str) -> f
 @click.option(
     "--key", "keys", multiple=True, metavar="KEY", help="A verifier key that you trust, or a file of some."
 )
+@statements_option
 @click.option("--key-file", metavar="FILE", help="A file with the API key, where one is needed.")
 @click.option("--certificates", envvar="INDELIBLE_CERTIFICATES", metavar="FILE", help="Trust these for TLS.")
 @click.option(
@@ -64,6 +66,7 @@ def monitor(
     urls: tuple[str, ...],
     interval: float,
     keys: tuple[str, ...],
+    statements: str | None,
     key_file: str | None,
     certificates: str | None,
     pins: Path | None,
@@ -86,7 +89,7 @@ def monitor(
         raise click.UsageError("an API key goes to one server: run a monitor for each, or name one server")
     store = open_pins(pins or default_pins(), as_json=as_json)
     assert store is not None  # noqa: S101 - a folder was given
-    trusted = [found for given in keys for found in read_keys(given)]
+    trusted = _trust([found for given in keys for found in read_keys(given)], read_statement_file(statements))
     watches = _watches(bases, key, certificates, store, trusted, entries=entries)
     try:
         with _ended_by_signals(), _metrics(metrics_host, metrics_port) as metrics:
@@ -140,21 +143,25 @@ def _print(check: "Check", *, as_json: bool, quiet: bool) -> None:
     print(clean(f"{now}  {check.state:<10}  {check.origin or check.url}{size}{more}{detail}"), flush=True)
 
 
+def _trust(keys: Sequence[str], statements: Sequence[bytes]) -> "Trust":
+    from indelible.client.trust import trust  # noqa: PLC0415 - slow to import
+
+    return trust(keys, statements)
+
+
 def _watches(
     bases: Sequence[str],
     key: str | None,
     certificates: str | None,
     pins: "PinStore",
-    keys: Sequence[str],
+    trusted: "Trust",
     *,
     entries: bool,
 ) -> list["Watch"]:
     from indelible.client import Retry  # noqa: PLC0415 - slow to import
     from indelible.client.monitor import Watch  # noqa: PLC0415 - same
     from indelible.client.transport import Transport  # noqa: PLC0415 - same
-    from indelible.client.verify import parse_keys  # noqa: PLC0415 - same
 
-    trusted = parse_keys(keys)
     retry = Retry(tries=3, seconds=10.0)
     return [
         Watch(

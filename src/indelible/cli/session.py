@@ -80,7 +80,10 @@ def default_pins() -> Path:
 
 
 def open_pins(folder: Path | None, *, as_json: bool) -> "PinStore | None":
-    """Return the store of heads in a folder, which says on standard error what it sees for the first time."""
+    """Return the store of heads in a folder, which says on standard error what is taken on somebody's word.
+
+    That is a log that is seen for the first time, and a key that is followed by another.
+    """
     if folder is None:
         return None
     from indelible.client import PinStore  # noqa: PLC0415 - slow to import
@@ -98,7 +101,26 @@ def open_pins(folder: Path | None, *, as_json: bool) -> "PinStore | None":
         )
         print(f"indelible: {clean(says)}", file=sys.stderr)
 
-    return PinStore(folder, tell)
+    def tell_key(pin: "Pin") -> None:
+        origin, period = pin.head.origin, pin.keys.periods[-1]
+        key, first = period.verifier.vkey, period.first
+        if as_json:
+            seen = {
+                "notice": "key_followed",
+                "origin": origin,
+                "verifier_key": key,
+                "valid_from_size": first,
+            }
+            print(json.dumps(seen), file=sys.stderr)
+            return
+        says = (
+            f"{origin} has a new key, which signs its heads from {first} events on, by a statement that the "
+            "key before it signed too. Compare it with one from its operator, since a thief of the old key "
+            f"could have made such a statement: {key}"
+        )
+        print(f"indelible: {clean(says)}", file=sys.stderr)
+
+    return PinStore(folder, tell, tell_key)
 
 
 def pins_options(command: _F) -> _F:

@@ -28,6 +28,13 @@ _ENDS = {
 }
 
 
+statements_option = click.option(
+    "--statements",
+    type=click.Path(dir_okay=False),
+    help="A file of key statements: with it a key that is trusted vouches for those that followed it.",
+)
+
+
 @click.command()
 @click.argument("log", metavar="LOG")
 @click.argument("sequence", type=click.IntRange(1), required=False, metavar="[SEQUENCE]")
@@ -81,11 +88,7 @@ def proof(
     metavar="KEY",
     help="A verifier key that you trust, or a file that holds some, one a line. May be repeated.",
 )
-@click.option(
-    "--statements",
-    type=click.Path(dir_okay=False),
-    help="A file of key statements: with it a key that is trusted vouches for those that followed it.",
-)
+@statements_option
 @click.option("--payloads", is_flag=True, help="With a URL: read the events too, and check each.")
 @click.option("--key-file", metavar="FILE", help="With a URL: a file with the API key.")
 @click.option("--certificates", envvar="INDELIBLE_CERTIFICATES", metavar="FILE", help="Trust these for TLS.")
@@ -113,14 +116,13 @@ def verify(
     Evidence names its writers by the word of the log _audit: give that log's key as well.
     """
     from indelible.client.examine import examine_file, members  # noqa: PLC0415 - slow to import
-    from indelible.client.trust import read_statements  # noqa: PLC0415 - same
 
     limits = limits_from(os.environ)
-    told = () if statements is None else read_statements(_read(statements, limits.proof_file_bytes))
+    told = read_statement_file(statements, limits.proof_file_bytes)
     trusted = [key for given in keys for key in read_keys(given, limits.proof_file_bytes)]
     if is_url(file):
         session = Session(file, read_key(key_file), certificates, as_json, pins)
-        examined = look(session, trusted, payloads=payloads)
+        examined = look(session, trusted, told, payloads=payloads)
     else:
         content = None if payload is None else _read(payload, limits.proof_file_bytes)
         with _open(file) as opened, Progress(f"verifying {file}", None, "bytes") as progress:
@@ -154,6 +156,13 @@ def _read(path: str, most_bytes: int) -> bytes:
     if len(data) > most_bytes:
         raise CommandFailed(f"{path} has more than {most_bytes} bytes: it is no event and no file of keys")
     return data
+
+
+def read_statement_file(path: str | None, most_bytes: int = DEFAULT_LIMITS.proof_file_bytes) -> list[bytes]:
+    """The key statements in a file; none where none was named."""
+    from indelible.client.trust import read_statements  # noqa: PLC0415 - slow to import
+
+    return [] if path is None else read_statements(_read(path, most_bytes))
 
 
 def read_keys(given: str, most_bytes: int = DEFAULT_LIMITS.proof_file_bytes) -> list[str]:

@@ -1,5 +1,6 @@
 """The part of `indelible verify` that looks at a log where it is served."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -29,7 +30,7 @@ def base_url(url: str) -> str:
     return url.rstrip("/").removesuffix("/checkpoint").rstrip("/")
 
 
-def look(session: Session, keys: list[str], *, payloads: bool) -> "Examined":
+def look(session: Session, keys: list[str], statements: Sequence[bytes], *, payloads: bool) -> "Examined":
     """Read a log's whole history, with progress, and say what of it holds."""
     from indelible.client import Retry  # noqa: PLC0415 - slow to import
     from indelible.client.examine_live import examine_live  # noqa: PLC0415 - same
@@ -46,6 +47,13 @@ def look(session: Session, keys: list[str], *, payloads: bool) -> "Examined":
     pins = open_pins(session.pins, as_json=session.as_json)
     try:
         with Progress("verifying", None, "events") as progress:
-            return examine_live(TiledLog(transport), keys, pins, payloads=payloads, progress=progress.update)
+            return examine_live(
+                TiledLog(transport),
+                keys,
+                pins,
+                payloads=payloads,
+                progress=progress.update,
+                statements=statements,
+            )
     finally:
         transport.close()

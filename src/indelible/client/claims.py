@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from indelible.model.instants import format_micros
 from indelible.notes.checkpoint import Checkpoint
 from indelible.notes.note import open_note
-from indelible.notes.statements import KeyHistory
+from indelible.notes.statements import KeyHistory, open_statement
 from indelible.notes.strict import NoteError
 
 Verdict = Literal["proved", "unproved", "refuted", "stated"]
@@ -26,6 +26,22 @@ def when(micros: int) -> str:
         return format_micros(micros)
     except OverflowError:
         return f"{micros} µs after 1970"
+
+
+def name_key(keys: KeyHistory, size: int) -> str:
+    """Name the key that signs heads of a size, and by which key statement it does."""
+    signer = keys.key_for(size)
+    at = keys.verifiers.index(signer)
+    says = f"the key {signer.key_id.hex()}"
+    if at:
+        by = open_statement(keys.statements[at - 1])
+        says += f", which followed the key {by.old.key_id.hex()} from {by.valid_from_size} events on"
+        return f"{says}, by the statement of {when(by.time)} that both signed"
+    if keys.statements:
+        by = open_statement(keys.statements[0])
+        says += f", which the key {by.new.key_id.hex()} followed from {by.valid_from_size} events on"
+        return f"{says}, by the statement of {when(by.time)} that both signed"
+    return says
 
 
 def check_signature(note: bytes, head: Checkpoint, trusted: Sequence[KeyHistory]) -> Claim:
@@ -50,5 +66,5 @@ def check_signed(note: bytes, head: Checkpoint, trusted: Sequence[KeyHistory], w
         except ValueError as error:
             wrong = error
         else:
-            return Claim("proved", f"{origin} signed {what} with the key {signer.key_id.hex()}.")
+            return Claim("proved", f"{origin} signed {what} with {name_key(key, size)}.")
     return Claim("refuted", f"{origin} did not sign {what}: {wrong}")

@@ -52,19 +52,28 @@ class NotProved(ValueError):
     """A receipt, a proof or a checkpoint does not hold."""
 
 
-Change = Literal["rollback", "fork", "rewritten", "key", "replaced"]
+Change = Literal["rollback", "fork", "rewritten", "key", "retired_key", "key_fork", "replaced"]
 """In which way a history changed; `client/conflict.py` has the words."""
 
 
 class HistoryChanged(NotProved):
     """A log shows another history than the one that was seen before. Both signed notes are the evidence.
 
-    `pinned` is the head that was remembered and `seen` the one shown now, as they were signed; `evidence`
-    is the file that holds both, None where it could not be written.
+    `pinned` is the head that was remembered and `seen` the one shown now, as they were signed; `statements`
+    are the key statements that show it, where it is about keys; `evidence` is the file that holds all of
+    them, None where it could not be written.
     """
 
     def __init__(
-        self, kind: Change, says: str, *, origin: str, pinned: bytes, seen: bytes, evidence: Path | None
+        self,
+        kind: Change,
+        says: str,
+        *,
+        origin: str,
+        pinned: bytes,
+        seen: bytes,
+        evidence: Path | None,
+        statements: tuple[bytes, ...] = (),
     ) -> None:
         where = f" The evidence is in {evidence}." if evidence else ""
         super().__init__(f"{says}{where}")
@@ -72,6 +81,7 @@ class HistoryChanged(NotProved):
         self.origin = origin
         self.pinned = pinned
         self.seen = seen
+        self.statements = statements
         self.evidence = evidence
 
 

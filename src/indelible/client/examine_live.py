@@ -8,21 +8,20 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from indelible.client.claims import Claim, check_signature, when
-from indelible.client.continuity import Sighting, check_history, read_head
+from indelible.client.claims import Claim, check_signature, name_key, when
+from indelible.client.continuity import Sighting, check_history, compare, read_head
 from indelible.client.entries import NOTHING, read_entries
-from indelible.client.errors import NotProved
+from indelible.client.errors import HistoryChanged, NotProved
 from indelible.client.examine import Examined
 from indelible.client.pins import PinStore
 from indelible.client.reading import EventReader, event_params
 from indelible.client.results import Event
+from indelible.client.succession import ShownKeys, reach_given
 from indelible.client.tiled import TiledLog
-from indelible.client.verify import parse_keys
+from indelible.client.trust import Trust, trust
 from indelible.merkle.entry import Entry, commitment
 from indelible.model.errors import Problem
 from indelible.notes.checkpoint import Checkpoint
-from indelible.notes.keys import Verifier
-from indelible.notes.statements import KeyHistory
 
 
 def examine_live(
@@ -32,6 +31,7 @@ def examine_live(
     *,
     payloads: bool = False,
     progress: Callable[[int, int], object] = lambda _done, _of: None,
+    statements: Sequence[bytes] = (),
 ) -> Examined:
     """Examine a log from its first event to its newest checkpoint.
 
@@ -41,33 +41,64 @@ def examine_live(
         pins: what is remembered of logs; the head is compared with it and remembered. None: neither.
         payloads: read the events too, and check each against its commitment.
         progress: told how many events of how many are done.
+        statements: key statements from elsewhere; those that the log shows count too, as far as they lead
+            on from a key that is trusted.
 
     Raises:
         HistoryChanged: it is not the history that was seen before; the evidence was written.
-        NotProved: the checkpoint is malformed, or a key is.
+        NotProved: the checkpoint is malformed, or a key is, or a statement that was given does not hold.
         PinsUnusable: what is remembered cannot be read or kept.
         Problem, Unreachable, UnexpectedAnswer: the log could not be read.
     """
-    trusted = parse_keys(keys)
+    trusted = trust(keys, statements)
     note = log.checkpoint()
     head = read_head(note)
-    claims = [check_signature(note, head, [KeyHistory.only(key) for key in trusted])]
-    if pins is not None and claims[0].verdict != "refuted":
+    signature = _signature(log, note, head, trusted)
+    claims = [signature]
+    if pins is not None and signature.verdict != "refuted":
         sighting = check_history(pins, log, note, trusted)
-        claims = [*_first_seen_key(sighting, claims[0], trusted), *_continued(sighting)]
+        claims = [*_first_seen_key(sighting, signature, trusted), *_continued(sighting)]
+    elif pins is not None:
+        _look_for_conflict(pins, log, note, head)
     claims += _history(log, head, payloads=payloads, progress=progress)
     return Examined("log", tuple(claims))
 
 
-def _first_seen_key(sighting: Sighting, signature: Claim, trusted: Sequence[Verifier]) -> Iterator[Claim]:
+def _signature(log: TiledLog, note: bytes, head: Checkpoint, trusted: Trust) -> Claim:
+    """Check the head's signature with the keys that were given, and those that the statements lead to."""
+    try:
+        reached = reach_given(trusted, note, head, ShownKeys(log))
+    except NotProved as error:
+        return Claim(
+            "refuted",
+            f"{head.origin} did not sign its head of {head.size} events with a trusted key: {error}.",
+        )
+    return check_signature(note, head, reached or trusted.histories())
+
+
+def _look_for_conflict(pins: PinStore, log: TiledLog, note: bytes, head: Checkpoint) -> None:
+    """Where the head is refuted, see whether it is evidence too, beside what is remembered; keep nothing."""
+    if pins.read(head.origin) is None:
+        return
+    try:
+        compare(pins, log, note)
+    except HistoryChanged:
+        raise
+    except NotProved:
+        return  # as the claim says
+
+
+def _first_seen_key(sighting: Sighting, signature: Claim, trusted: Trust) -> Iterator[Claim]:
     """Where no key was given, say what the one that is remembered shows."""
-    if trusted:
+    if trusted.keys:
         yield signature
         return
-    head, key = sighting.head, sighting.pin.verifier.key_id.hex()
+    head, pin = sighting.head, sighting.pin
+    signer, first = name_key(pin.keys, head.size), pin.verifier
+    came = "which" if pin.keys.key_for(head.size) == first else f"and the key {first.key_id.hex()}"
     yield Claim(
         "unproved",
-        f"{head.origin} signed its head of {head.size} events with the key {key}, which came from the server "
+        f"{head.origin} signed its head of {head.size} events with {signer}, {came} came from the server "
         "itself when the log was first seen. Give a key from elsewhere to have that proved.",
     )
 

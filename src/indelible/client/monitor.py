@@ -5,23 +5,24 @@ watched that the key may read. What stood at a URL is remembered too: another lo
 so is one that a deployment does not list any more.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from indelible.client.base import path_to
-from indelible.client.continuity import Sighting, changed, compare, read_head, remember
+from indelible.client.conflict import changed
+from indelible.client.continuity import NOTHING_GIVEN, Sighting, compare, read_head, remember
 from indelible.client.entries import read_entries, stand_at
 from indelible.client.errors import HistoryChanged, NotProved, UnexpectedAnswer, Unreachable
 from indelible.client.pins import PinStore
 from indelible.client.tiled import TiledLog
 from indelible.client.transport import Transport
+from indelible.client.trust import Trust
 from indelible.model.errors import Problem
 from indelible.model.limits import DEFAULT_LIMITS
 from indelible.notes.checkpoint import Checkpoint
-from indelible.notes.keys import Verifier
 
 State = Literal["first", "same", "newer", "older", "conflict", "wrong", "unanswered"]
 """What came of one check: the first four are consistent; `wrong` is a log that breaks its own rules."""
@@ -49,12 +50,13 @@ class Watch:
     Args:
         transport: whose URL is that of a log or of a deployment.
         pins: what is remembered.
-        trusted: keys from elsewhere. When there are any, each log must be signed with one of its name.
+        trusted: keys and statements from elsewhere. When there are keys, each log must be signed with one of
+            its name, or one that it leads to.
         entries: read the new entries, and check them.
     """
 
     def __init__(
-        self, transport: Transport, pins: PinStore, *, trusted: Sequence[Verifier] = (), entries: bool = True
+        self, transport: Transport, pins: PinStore, *, trusted: Trust = NOTHING_GIVEN, entries: bool = True
     ) -> None:
         self._transport = transport
         self._pins = pins
@@ -152,9 +154,10 @@ class Watch:
             return _failed(log.url, error, head)
 
     def _compare(self, log: TiledLog, note: bytes, head: Checkpoint) -> Check:
-        trusted = self._keys_of(head)
+        if self._trusted.keys and not self._trusted.about(head.origin).keys:
+            raise NotProved(f"none of the keys given is that of {head.origin}")
         while True:
-            sighting = compare(self._pins, log, note, trusted)
+            sighting = compare(self._pins, log, note, self._trusted)
             count = self._read_new(log, sighting)
             if remember(self._pins, sighting):  # else another process was quicker
                 break
@@ -167,12 +170,6 @@ class Watch:
         held = None if origin in (None, head.origin) else self._pins.read(str(origin))
         if held is not None:
             raise changed("replaced", self._pins, held, note, url=log.url)
-
-    def _keys_of(self, head: Checkpoint) -> list[Verifier]:
-        named = [key for key in self._trusted if key.name == head.origin]
-        if self._trusted and not named:
-            raise NotProved(f"none of the keys given is that of {head.origin}")
-        return named
 
     def _read_new(self, log: TiledLog, sighting: Sighting) -> int:
         """Read what was added since the head that is remembered; at first sight nothing."""

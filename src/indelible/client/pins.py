@@ -3,6 +3,8 @@
 A folder with one file a log, named by the SHA-256 of its origin:
 
     <digest>.pin           indelible-pin/1, the verifier key first seen, a blank line, the last head as signed
+                           or: indelible-pin/2, that key, the length of the key statements that were followed
+                           (bytes, decimal), a blank line, the statements, and the last head as signed
     <digest>.conflict-<n>  evidence that the log's history changed
     <digest>.place         indelible-place/1, a URL, and the origin of the log that stood there (by the URL's)
 
@@ -20,39 +22,54 @@ from typing import NamedTuple
 
 from indelible.client.errors import PinsUnusable
 from indelible.model.limits import DEFAULT_LIMITS
-from indelible.notes.checkpoint import Checkpoint, open_checkpoint
+from indelible.notes.checkpoint import Checkpoint
 from indelible.notes.keys import Verifier
+from indelible.notes.statements import KeyHistory, follow, open_checkpoint_with, split_statements
+from indelible.notes.strict import decode_decimal
 
 _PIN = "indelible-pin/1"
+_PIN_WITH_STATEMENTS = "indelible-pin/2"
 _PLACE = "indelible-place/1"
-_FILE_BYTES = 2 * DEFAULT_LIMITS.note_bytes  # a pin is a note and a key
+_FILE_BYTES = (1 + DEFAULT_LIMITS.keys_per_log) * DEFAULT_LIMITS.note_bytes  # a note, a key, and statements
 
 
 class Pin(NamedTuple):
-    """The last head of a log, as it was signed, and the key that it was first seen with."""
+    """The last head of a log, as it was signed, and what is known of the log's keys.
+
+    `verifier` is the key that the log was first seen with; `keys` are it and those that statements tie to it.
+    """
 
     head: Checkpoint
     verifier: Verifier
     note: bytes
+    keys: KeyHistory
 
 
 def encode_pin(pin: Pin) -> bytes:
     """Return the bytes of a pin's file."""
-    return f"{_PIN}\n{pin.verifier.vkey}\n\n".encode() + pin.note
+    statements = b"".join(pin.keys.statements)
+    if not statements:  # as programs wrote it that knew of no statements, so that they can read it
+        return f"{_PIN}\n{pin.verifier.vkey}\n\n".encode() + pin.note
+    head = f"{_PIN_WITH_STATEMENTS}\n{pin.verifier.vkey}\n{len(statements)}\n\n"
+    return head.encode() + statements + pin.note
 
 
 def decode_pin(data: bytes) -> Pin:
-    """Read a pin's file back; its note must be signed with its key.
+    """Read a pin's file back; its note must be signed with its key, or as its statements say.
 
     Raises:
         ValueError: it is none, or was damaged.
     """
-    head, _, note = data.partition(b"\n\n")
-    kind, _, key = head.decode().partition("\n")
-    if kind != _PIN:
-        raise ValueError(f"a pin begins with the line {_PIN}")
+    head, _, rest = data.partition(b"\n\n")
+    kind, _, more = head.decode().partition("\n")
+    key, _, length = more.partition("\n")
+    if kind not in {_PIN, _PIN_WITH_STATEMENTS} or bool(length) != (kind == _PIN_WITH_STATEMENTS):
+        raise ValueError(f"a pin begins with the line {_PIN} or {_PIN_WITH_STATEMENTS}")
+    end = decode_decimal(length, "The length of a pin's statements") if length else 0
     verifier = Verifier.parse(key)
-    return Pin(open_checkpoint(note, verifier)[0], verifier, note)
+    keys = follow(verifier, split_statements(rest[:end]) if end else ())
+    note = rest[end:]
+    return Pin(open_checkpoint_with(keys, note)[0], verifier, note, keys)
 
 
 class PinStore:
@@ -62,11 +79,18 @@ class PinStore:
         folder: where the files stand.
         on_first_sight: told of each log that is remembered for the first time: its key was not compared
             with anything, so it is trusted on first use.
+        on_new_key: told of each log whose newest key is from now on another one, by its statements.
     """
 
-    def __init__(self, folder: Path, on_first_sight: Callable[[Pin], object] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        on_first_sight: Callable[[Pin], object] = lambda _pin: None,
+        on_new_key: Callable[[Pin], object] = lambda _pin: None,
+    ) -> None:
         self.folder = folder
-        self._tell = on_first_sight
+        self._tell_first = on_first_sight
+        self._tell_key = on_new_key
 
     def read(self, origin: str) -> Pin | None:
         """Return what is remembered of a log.
@@ -96,8 +120,10 @@ class PinStore:
             if self.read(pin.head.origin) != held:
                 return False
             self._write(self._path(pin.head.origin, "pin"), encode_pin(pin))
-        if held is None and self._tell is not None:
-            self._tell(pin)
+        if held is None:
+            self._tell_first(pin)
+        elif pin.keys.newest != held.keys.newest:
+            self._tell_key(pin)
         return True
 
     def keep_conflict(self, origin: str, pinned: bytes, seen: bytes, text: bytes) -> Path:

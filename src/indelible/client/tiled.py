@@ -1,6 +1,7 @@
 """A log as C2SP tlog-tiles serve it: checkpoint, tiles and entry bundles under one URL, all of it bounded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,11 +18,19 @@ from indelible.merkle.tiles import (
     tile_path,
     tile_width,
 )
+from indelible.model.errors import Problem
 from indelible.model.limits import DEFAULT_LIMITS
 from indelible.notes.keys import Verifier
 
 _TILE_BYTES = TILE_WIDTH * HASH_BYTES
 _BUNDLE_BYTES = TILE_WIDTH * (2 + ENTRY_BYTES)
+
+
+class LogKeys(NamedTuple):
+    """The keys that a log says sign its heads, and the key statements that it shows; none of it verified."""
+
+    verifiers: tuple[Verifier, ...]
+    statements: tuple[bytes, ...]
 
 
 class TiledLog:
@@ -40,20 +49,41 @@ class TiledLog:
         """The newest checkpoint, a signed note."""
         return self._fetch("checkpoint", DEFAULT_LIMITS.note_bytes)
 
-    def keys(self) -> list[Verifier]:
-        """The keys that the server says sign this log's heads; those of a kind unknown here are left out."""
+    def keys(self) -> LogKeys:
+        """What the log says of its keys; those of a kind unknown here are left out.
+
+        A mirror of files has no list, but may have the statements as an object store has them: `keys/1` is
+        the one by which the second key followed, and so on. Where there is nothing at all, nothing is given.
+        """
+        try:
+            listed = self._listed_keys()
+        except (Problem, UnexpectedAnswer) as error:
+            if isinstance(error, Problem) and error.code.name != "not_found":
+                raise
+            statements = tuple(self._stored_statements())
+            if isinstance(error, UnexpectedAnswer) and not statements:
+                raise
+            return LogKeys((), statements)
+        notes = (key.statement for key in listed)
+        return LogKeys(
+            tuple(_known_kinds(listed)), tuple(note.encode() for note in notes if note is not None)
+        )
+
+    def _listed_keys(self) -> list["_Key"]:
         body = self._fetch("keys", DEFAULT_LIMITS.checked_answer_bytes)
         try:
-            listed = msgspec.json.decode(body, type=_Keys).keys
+            return msgspec.json.decode(body, type=_Keys).keys
         except (msgspec.DecodeError, RecursionError) as error:
             raise UnexpectedAnswer(f"{self.url}/keys answered unlike Indelible: {error}") from None
-        found = []
-        for key in listed:
+
+    def _stored_statements(self) -> Iterator[bytes]:
+        for generation in range(1, DEFAULT_LIMITS.keys_per_log):
             try:
-                found.append(Verifier.parse(key.verifier_key))
-            except ValueError:
-                continue
-        return found
+                yield self._fetch(f"keys/{generation}", DEFAULT_LIMITS.note_bytes)
+            except Problem as problem:
+                if problem.code.name != "not_found":
+                    raise
+                return
 
     def tile(self, level: int, number: int, size: int) -> bytes:
         """The hashes of a tile of the tree of `size`, joined."""
@@ -96,7 +126,16 @@ class TiledLog:
 
 class _Key(msgspec.Struct):
     verifier_key: str
+    statement: str | None = None
 
 
 class _Keys(msgspec.Struct):
     keys: list[_Key]
+
+
+def _known_kinds(listed: Sequence[_Key]) -> Iterator[Verifier]:
+    for key in listed:
+        try:
+            yield Verifier.parse(key.verifier_key)
+        except ValueError:
+            continue

@@ -55,10 +55,17 @@ def read_statements(data: bytes) -> list[bytes]:
 
 
 class Trust(NamedTuple):
-    """Keys that are trusted, and key statements that were given with them."""
+    """Keys that are trusted, and key statements that were given with them. Made by `trust`."""
 
-    keys: tuple[Verifier, ...]
+    keys: tuple[Verifier, ...] = ()
     statements: tuple[bytes, ...] = ()
+
+    def about(self, origin: str) -> "Trust":
+        """Return what of this is of one log."""
+        return Trust(
+            tuple(key for key in self.keys if key.name == origin),
+            tuple(note for note in self.statements if open_statement(note).origin == origin),
+        )
 
     def histories(self, told: Iterable[str | None] = ()) -> list[KeyHistory]:
         """Return the history of each key.

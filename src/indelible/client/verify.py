@@ -5,7 +5,6 @@ log follows from a checkpoint signed with the log's key, which has to come from 
 server that is being checked.
 """
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from indelible.client.errors import NotProved
@@ -16,7 +15,6 @@ from indelible.merkle import entry as entries
 from indelible.merkle import proofs
 from indelible.merkle.hashing import leaf_hash
 from indelible.notes.checkpoint import Checkpoint
-from indelible.notes.keys import Verifier
 from indelible.notes.statements import open_checkpoint_with
 
 
@@ -54,18 +52,6 @@ def verify_checkpoint(note: bytes | str, key: Trusted) -> Checkpoint:
     except ValueError as error:
         raise NotProved(f"the checkpoint does not hold: {error}") from None
     return checkpoint
-
-
-def parse_keys(keys: Sequence[str]) -> list[Verifier]:
-    """Return the verifiers that verifier keys describe.
-
-    Raises:
-        NotProved: one is malformed.
-    """
-    try:
-        return [Verifier.parse(key) for key in keys]
-    except ValueError as error:
-        raise NotProved(f"a key that was given is malformed: {error}") from None
 
 
 def verify_inclusion(proof: InclusionProof, leaf: bytes, key: Trusted) -> Checkpoint:

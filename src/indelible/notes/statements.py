@@ -6,7 +6,7 @@ is the text of a signed note (C2SP signed-note) that both keys sign. From `valid
 signed by the new key; the old one's word counts for smaller heads only, whoever has it by then.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -45,10 +45,22 @@ class KeyPeriod(NamedTuple):
     last: int | None
 
 
+class ForkError(NoteError):
+    """Two statements that cannot both be honest: they give one key two successors, or two predecessors."""
+
+    def __init__(self, says: str, statements: tuple[bytes, bytes]) -> None:
+        super().__init__(says)
+        self.statements = statements
+
+
 class KeyHistory(NamedTuple):
-    """The keys of one log, oldest first, each followed by the next. Made by `follow` or `only`."""
+    """The keys of one log, oldest first, each followed by the next. Made by `follow` or `only`.
+
+    `statements` are the notes that say so: the one at `i` that the key at `i` is followed by the next.
+    """
 
     periods: tuple[KeyPeriod, ...]
+    statements: tuple[bytes, ...] = ()
 
     @classmethod
     def only(cls, verifier: Verifier) -> "KeyHistory":
@@ -166,16 +178,13 @@ def follow(trusted: Verifier, notes: Iterable[bytes]) -> KeyHistory:
     before it were signed by the key that followed, so its word vouches for the sizes of the older.
 
     Raises:
-        NoteError: a statement does not verify or is of another log; two keys follow one key, or one follows
-            two; a key comes back; sizes or times go back; a statement is not connected with the trusted key.
+        ForkError: two keys follow one key, or one follows two.
+        NoteError: a statement does not verify or is of another log; a key comes back; sizes or times go back;
+            a statement is not connected with the trusted key.
     """
     statements = _distinct(trusted, notes)
-    by_old = {statement.old: statement for statement in statements}
-    by_new = {statement.new: statement for statement in statements}
-    if len(by_old) != len(statements) or len(by_new) != len(statements):
-        raise NoteError(
-            f"The key statements of {trusted.name} fork: one key is followed by two, or follows two."
-        )
+    by_old = _each_once(statements, lambda statement: statement.old)
+    by_new = _each_once(statements, lambda statement: statement.new)
     first = trusted
     for _ in statements:
         if first in by_new:
@@ -186,21 +195,36 @@ def follow(trusted: Verifier, notes: Iterable[bytes]) -> KeyHistory:
         chain.append(by_old[key])
         key = chain[-1].new
     _check_chain(trusted, first, chain, len(statements))
-    return _history(first, chain)
+    return _history(first, chain, [statements[statement] for statement in chain])
 
 
-def _distinct(trusted: Verifier, notes: Iterable[bytes]) -> list[KeyStatement]:
-    """The statements, each once; the same one given twice says nothing new."""
+def _each_once(
+    statements: Mapping[KeyStatement, bytes], end: Callable[[KeyStatement], Verifier]
+) -> dict[Verifier, KeyStatement]:
+    """The statements by the key at one of their ends, which must not be that of two."""
+    found: dict[Verifier, KeyStatement] = {}
+    for statement, note in statements.items():
+        other = found.setdefault(end(statement), statement)
+        if other != statement:
+            raise ForkError(
+                f"The key statements of {statement.origin} fork: one key is followed by two, or follows two.",
+                (statements[other], note),
+            )
+    return found
+
+
+def _distinct(trusted: Verifier, notes: Iterable[bytes]) -> dict[KeyStatement, bytes]:
+    """The statements, each once with its note; the same one given twice says nothing new."""
     limit = DEFAULT_LIMITS.keys_per_log
-    found: dict[KeyStatement, None] = {}
+    found: dict[KeyStatement, bytes] = {}
     for note in notes:
         statement = open_statement(note)
         if statement.origin != trusted.name:
             raise NoteError(f"A key statement of {statement.origin} says nothing of {trusted.name}.")
-        found[statement] = None
+        found.setdefault(statement, note)
         if len(found) >= limit:
             raise NoteError(f"A log has at most {limit} keys.")
-    return list(found)
+    return found
 
 
 def _check_chain(trusted: Verifier, first: Verifier, chain: Sequence[KeyStatement], statements: int) -> None:
@@ -214,11 +238,12 @@ def _check_chain(trusted: Verifier, first: Verifier, chain: Sequence[KeyStatemen
             raise NoteError(f"The key statements of {trusted.name} go back in size or in time.")
 
 
-def _history(first: Verifier, chain: Sequence[KeyStatement]) -> KeyHistory:
+def _history(first: Verifier, chain: Sequence[KeyStatement], notes: Sequence[bytes]) -> KeyHistory:
     keys = [first, *(statement.new for statement in chain)]
     starts = [0, *(statement.valid_from_size for statement in chain)]
     ends = [*(start - 1 for start in starts[1:]), None]
-    return KeyHistory(tuple(KeyPeriod(*period) for period in zip(keys, starts, ends, strict=True)))
+    periods = tuple(KeyPeriod(*period) for period in zip(keys, starts, ends, strict=True))
+    return KeyHistory(periods, tuple(notes))
 
 
 def open_checkpoint_with(
