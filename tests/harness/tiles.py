@@ -145,7 +145,10 @@ def page(what: Shown, path: str) -> bytes | None:
 def _keys_page(what: Shown, path: str) -> bytes | None:
     if what.listed and path == "keys":
         said = (None, *(note.decode() for note in what.statements))
-        keys = [{"verifier_key": key, "statement": note} for key, note in zip_longest(what.keys, said)]
+        keys = [
+            {"verifier_key": key or what.keys[-1], "statement": note}
+            for key, note in zip_longest(what.keys, said)
+        ]
         return json.dumps({"keys": keys}).encode()
     number = path.removeprefix("keys/")
     there = number.isdecimal() and not what.listed and 0 < int(number) <= len(what.statements)

@@ -29,7 +29,7 @@ def first_pin(note: bytes, head: Checkpoint, given: Trust, shown: ShownKeys) -> 
         keys = signed_with(reach_given(given, note, head, shown), note, head)
         return Pin(head, next(key for key in given.keys if key in keys.verifiers), note, keys)
     told = Trust(tuple(signers(note, _of(head, shown.told.verifiers))), given.statements)
-    keys = signed_with(reach_given(told, note, head, shown), note, head)
+    keys = signed_with(reach_given(told, note, head, shown, shown.told.statements), note, head)
     return Pin(head, keys.key_for(head.size), note, keys)
 
 
