@@ -7,6 +7,7 @@ without memory notice nothing, and then that whoever remembers a head does.
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,7 @@ from indelible.client.errors import Change
 from indelible.client.monitor import Watch
 from indelible.client.transport import Transport
 from indelible.config import Settings
+from indelible.model.limits import DEFAULT_LIMITS
 from indelible.notes.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint
 from indelible.notes.keys import Signer, derive_seed
 from indelible.notes.note import parse_note
@@ -66,8 +68,9 @@ class Served:
 
 @contextmanager
 def serve(data: Path) -> Iterator[Served]:
-    """Serve a directory until the block ends."""
-    with serving(Settings(data, port=0, no_auth=True)) as url:
+    """Serve a directory until the block ends; once a key is rotated, the old one signs nothing more."""
+    limits = replace(DEFAULT_LIMITS, key_overlap_seconds=0)
+    with serving(Settings(data, port=0, no_auth=True, limits=limits)) as url:
         served = Served(url)
         try:
             yield served
@@ -245,6 +248,54 @@ def test_an_old_backup_gone_on_with_after_its_marker_was_taken_away(data: Path, 
         assert size_of(served.note()) == 17
         refused(served.seen_by, pins, "rewritten")
         assert served.watched_by(pins) == "history_changed_rewritten"
+
+
+def test_a_copy_of_before_a_rotation_gone_on_with(data: Path, pins: PinStore) -> None:
+    """Attack: a copy from before a log's key was rotated signs on with the retired key, and is shown.
+
+    Found by: a pinned client and a monitor, which followed the statement. Not found by: a client without
+    memory, nor one that saw the log before the rotation only and is shown nothing but the copy.
+    """
+    copy = copied(data, "copy")
+    early = PinStore(pins.folder / "early")
+    with serve(data) as served:
+        for each in (pins, early):
+            served.seen_by(each)
+        served.client.rotate_key(LOG)
+        served.append(*"abc")
+        served.seen_by(pins)
+        assert served.watched_by(pins) is None
+    with serve(copy) as served:
+        served.append(*"ABCDE")
+        assert size_of(served.note()) == 15
+        refused(served.seen_by, pins, "retired_key")
+        assert served.watched_by(pins) == "history_changed_retired_key"
+        served.seen_by(early)
+    with serve(data) as served:
+        served.append("d")
+        refused(served.seen_by, early, "retired_key")  # at last it hears of the statement
+
+
+def test_two_copies_that_rotate_each_for_itself(data: Path, pins: PinStore) -> None:
+    """Attack: two copies of a deployment each let a key follow the same one, and show themselves in turn.
+
+    Found by: a pinned client and a monitor that followed the one statement and meet the other: both are the
+    evidence. Not found by: who sees one copy only.
+    """
+    copy = copied(data, "copy")
+    with serve(data) as served:
+        served.seen_by(pins)
+        served.client.rotate_key(LOG)
+        served.append(*"abc")
+        served.seen_by(pins)
+    with serve(copy) as served:
+        served.append("A")
+        served.client.rotate_key(LOG)
+        served.client.rotate_key(LOG)
+        served.append(*"BCDEF")
+        refused(served.seen_by, pins, "key_fork")
+        assert served.watched_by(pins) == "history_changed_key_fork"
+        served.seen_by(PinStore(pins.folder / "another reader"))
 
 
 def test_a_whole_deployment_put_in_the_place_of_another(data: Path, pins: PinStore, tmp_path: Path) -> None:

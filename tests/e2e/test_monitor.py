@@ -1,11 +1,9 @@
 """`indelible monitor`, `verify URL` and the pins of other commands: the program, against real servers."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,41 +11,13 @@ from typing import IO, Any
 
 import httpx
 import pytest
+from tests.harness.monitoring import environment, grow, run
+from tests.harness.operating import PROGRAM
 from tests.harness.server import ROOT_KEY, RunningServer, start_server
 from tests.harness.tiles import ORIGIN, SIGNER, entries_of, shown, site
 
-INDELIBLE = [sys.executable, "-m", "indelible.cli"]
 ENTRIES = entries_of(40)
 OTHERS = entries_of(40, lambda at, entry: entry._replace(writer=b"w" * 16) if at == 0 else entry)
-
-
-def environment(folder: Path, **more: str) -> dict[str, str]:
-    """The environment of a command with pins of its own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("INDELIBLE_")}
-    return {**kept, "INDELIBLE_PINS": str(folder / "pins"), **more}
-
-
-def run(folder: Path, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end."""
-    return subprocess.run(
-        [*INDELIBLE, *words],
-        cwd=folder,
-        env=environment(folder, **more),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-
-def grow(server: RunningServer, log: str, events: int) -> None:
-    """Append events, and have them published."""
-    with server.client() as client:
-        body = "\n".join(json.dumps({"n": number}) for number in range(events))
-        kind = {"content-type": "application/x-ndjson"}
-        made = client.post(f"/logs/{log}/append_batch", content=body, headers=kind).raise_for_status()
-        last = made.json()["last_sequence"]
-        client.get(f"/logs/{log}/proof/inclusion", params={"sequence": last}).raise_for_status()
 
 
 @pytest.fixture
@@ -152,7 +122,7 @@ def test_a_monitor_stays_up_over_restarts_and_ends_with_sigterm(tmp_path: Path) 
         grow(server, "acme", 3)
         words = ["monitor", f"{server.url}/logs/acme", "--interval", "1s", "--json"]
         process = subprocess.Popen(
-            [*INDELIBLE, *words],
+            [*PROGRAM, *words],
             env=environment(tmp_path, INDELIBLE_KEY=ROOT_KEY),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -204,7 +174,7 @@ def test_keeping_going_shows_the_conflict_in_metrics(tmp_path: Path) -> None:
         urls = [f"{server.url}/a", f"{server.url}/b"]
         words = ["monitor", *urls, "--interval", "1s", "--json", "--keep-going", "--metrics-port", "0"]
         with subprocess.Popen(
-            [*INDELIBLE, *words],
+            [*PROGRAM, *words],
             env=environment(tmp_path),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
