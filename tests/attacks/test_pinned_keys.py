@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from tests.harness.tiles import ORIGIN, SIGNER, Shown, Site, entries_of, shown, site
+from tests.harness.tiles import ORIGIN, SIGNER, Shown, Site, connected, entries_of, shown
 
-from indelible.client import HistoryChanged, NotProved, Pin, PinStore, Retry, key_history, verify_checkpoint
+from indelible.client import HistoryChanged, NotProved, Pin, PinStore, key_history, verify_checkpoint
 from indelible.client.continuity import check_history, read_head
 from indelible.client.errors import Change
 from indelible.client.examine_live import examine_live
@@ -100,10 +100,8 @@ def ids(*keys: Signer) -> list[bytes]:
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Site, Transport]]:
     """A site, and a connection to the log on it."""
-    with site() as server:
-        transport = Transport(f"{server.url}/log", None, retry=Retry(tries=1), timeout_seconds=10)
-        yield server, transport
-        transport.close()
+    with connected("/log") as both:
+        yield both
 
 
 @pytest.fixture

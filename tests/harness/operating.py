@@ -1,17 +1,15 @@
 """A real server over a data directory, and what operators and forgers do to one."""
 
 import contextlib
-import os
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import apsw
 import httpx
+from tests.harness.server import RunningServer, start_server
 
 from indelible.operate import manifest as manifests
 from indelible.operate.files import file_digest
@@ -25,48 +23,16 @@ def quiet(_what: str, _done: int, _of: int) -> None:
     """Show no progress."""
 
 
-class Running(NamedTuple):
-    """A real server and a client with its root key."""
-
-    process: subprocess.Popen[str]
-    http: httpx.Client
-
-
 @contextlib.contextmanager
-def serving(data: Path) -> Iterator[Running]:
-    """Serve a directory with keys until the block ends; the server must then end in order."""
-    process = subprocess.Popen(
-        [*PROGRAM, "serve", "--data", str(data), "--port", "0"],
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={name: value for name, value in os.environ.items() if not name.startswith("INDELIBLE_")},
-    )
-    said: list[str] = []
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            said.append(line)
-            if line.startswith("listening on "):
-                break
-        else:
-            raise AssertionError("".join(said))
-        url = said[-1].removeprefix("listening on ").strip()
-        drain = threading.Thread(target=said.extend, args=(process.stderr,))
-        drain.start()
-        key = (data / "root-key").read_text().strip()
-        headers = {"authorization": f"Bearer {key}"}
-        with httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=False) as http:
-            yield Running(process, http)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, "".join(said)
-        drain.join()
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        if process.stderr is not None:
-            process.stderr.close()
+def serving(data: Path) -> Iterator[tuple[RunningServer, httpx.Client]]:
+    """Serve a directory with keys until the block ends; the server must then end in order.
+
+    Gives the server, and a client with its root key.
+    """
+    with start_server(data, root_key=None) as server:
+        with server.client() as http:
+            yield server, http
+        assert server.stop() == 0, server.written()
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -75,6 +75,7 @@ def start_server(
     data_dir: Path,
     *extra_args: str,
     env: Mapping[str, str] | None = None,
+    root_key: str | None = ROOT_KEY,
     before: tuple[str, ...] = (),
     wait_seconds: float = 60,
 ) -> RunningServer:
@@ -84,6 +85,7 @@ def start_server(
         data_dir: its data directory, made when it is not there.
         extra_args: more options of `serve`.
         env: more of its environment.
+        root_key: the root key that it is given; None: it has, or makes, that in its directory.
         before: a command that runs it (`strace …`), or nothing.
         wait_seconds: how long it may take to listen.
 
@@ -92,7 +94,9 @@ def start_server(
     """
     handle, name = tempfile.mkstemp(prefix="indelible-server-", suffix=".log")
     log = Path(name)
-    environment = {**os.environ, "INDELIBLE_ROOT_KEY": ROOT_KEY, **(env or {})}
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("INDELIBLE_")}
+    given = {} if root_key is None else {"INDELIBLE_ROOT_KEY": root_key}
+    environment = {**outside, **given, **(env or {})}
     command = [*before, sys.executable, "-m", "indelible.cli", "serve"]
     arguments = ["--data", str(data_dir), "--port", "0", *extra_args]
     with os.fdopen(handle, "wb") as stderr:
@@ -107,7 +111,8 @@ def start_server(
     while True:
         found = _LISTENING.search(log.read_bytes())
         if found:
-            return RunningServer(found[1].decode(), environment["INDELIBLE_ROOT_KEY"], process, log)
+            key = environment.get("INDELIBLE_ROOT_KEY") or (data_dir / "root-key").read_text().strip()
+            return RunningServer(found[1].decode(), key, process, log)
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             process.wait(30)

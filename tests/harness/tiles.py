@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import zip_longest
 from typing import NamedTuple, Protocol
 
+from indelible.client.transport import Retry, Transport
 from indelible.merkle.entry import Entry, encode_entry
 from indelible.merkle.tiles import parse_tile_path
 from indelible.notes.checkpoint import Checkpoint, sign_checkpoint
@@ -220,6 +221,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
         """Stay quiet."""
+
+
+@contextmanager
+def connected(path: str = "") -> Iterator[tuple[Site, Transport]]:
+    """Serve a site, with a connection to a path of it; make it once, since TLS is slow to load."""
+    with site() as server:
+        transport = Transport(server.url + path, None, retry=Retry(tries=1), timeout_seconds=10)
+        try:
+            yield server, transport
+        finally:
+            transport.close()
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.harness.tiles import ORIGIN, SIGNER, Site, entries_of, shown, site
+from tests.harness.tiles import ORIGIN, SIGNER, Site, connected, entries_of, shown
 
-from indelible.client import HistoryChanged, NotProved, PinStore, PinsUnusable, Problem, Retry
+from indelible.client import HistoryChanged, NotProved, PinStore, PinsUnusable, Problem
 from indelible.client.continuity import check_history
 from indelible.client.tiled import TiledLog
 from indelible.client.transport import Transport
@@ -49,10 +49,8 @@ class Reader:
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Site, Transport]]:
     """A site and a connection to it, for all tests: certificates of TLS are slow to load."""
-    with site() as server:
-        transport = Transport(server.url, None, retry=Retry(tries=1), timeout_seconds=10)
-        yield server, transport
-        transport.close()
+    with connected() as both:
+        yield both
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.harness.tiles import ORIGIN, SIGNER, START, Site, entries_of, page, shown, site
+from tests.harness.tiles import ORIGIN, SIGNER, START, Site, connected, entries_of, page, shown
 
-from indelible.client import NotProved, PinStore, Retry, UnexpectedAnswer
+from indelible.client import NotProved, PinStore, UnexpectedAnswer
 from indelible.client.continuity import read_head
 from indelible.client.entries import NOTHING, read_entries, stand_at
 from indelible.client.examine_live import examine_live
@@ -22,10 +22,8 @@ ENTRIES = entries_of(66_000)
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Site, Transport]]:
     """A site and a connection to it, for all tests."""
-    with site() as server:
-        transport = Transport(server.url, None, retry=Retry(tries=1), timeout_seconds=10)
-        yield server, transport
-        transport.close()
+    with connected() as both:
+        yield both
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from indelible import telemetry
 from indelible.cli.monitor_metrics import MonitorMetrics
 from indelible.cli.root import COMMANDS, root
+from indelible.client.errors import Change
 from indelible.config import limits_from
 from indelible.http.openapi import build_openapi
 from indelible.http.routes import all_routes
@@ -283,3 +285,13 @@ def test_no_file_names_a_host_that_packages_come_from() -> None:
         if HOSTS.search(content.decode(errors="replace")):
             found.append(str(path.relative_to(ROOT)))
     assert found == []
+
+
+def test_every_attack_is_in_the_one_table() -> None:
+    """docs/security.md names each file of attacks, and no other; each kind of conflict is explained, too."""
+    page = PAGES["docs/security.md"]
+    named = set(re.findall(r"`(test_[a-z_]+\.py)`", page))
+    assert named == {file.name for file in (ROOT / "tests/attacks").glob("test_*.py")}
+    kinds = {row[0].strip("`") for row in table("docs/monitoring.md")}
+    assert kinds >= set(get_args(Change))
+    assert set(inline("docs/security.md")) >= set(get_args(Change))

@@ -7,7 +7,8 @@ import msgspec
 
 from indelible.client.claims import Claim, Verdict, check_signature, when
 from indelible.client.evidence_events import micros_of, salts_of, writer_of
-from indelible.client.evidence_parts import AuditProof, NamedKey
+from indelible.client.evidence_parts import AuditProof
+from indelible.client.results import NamedKey
 from indelible.merkle.entry import Entry, commitment, encode_entry
 from indelible.merkle.hashing import leaf_hash
 from indelible.merkle.proofs import verify_inclusion

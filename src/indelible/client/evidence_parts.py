@@ -4,7 +4,7 @@ from typing import BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 
-from indelible.client.results import Window
+from indelible.client.results import NamedKey, Window
 from indelible.client.strictzip import Member, ZipError, read_members, read_pieces
 from indelible.model.instants import parse_instant
 from indelible.model.limits import MIB, Limits
@@ -78,19 +78,6 @@ class RangeClosing(msgspec.Struct, frozen=True):
     before: str | None
     after: str | None
     hashes: list[str]
-
-
-class NamedKey(msgspec.Struct, frozen=True):
-    """A key that the file names for its log. Nothing is trusted for standing there."""
-
-    verifier_key: str
-    statement: str | None = None
-
-
-class KeyList(msgspec.Struct, frozen=True):
-    """`keys.json`."""
-
-    keys: list[NamedKey]
 
 
 class AuditProof(msgspec.Struct, frozen=True):

@@ -14,7 +14,6 @@ from indelible.client.evidence_parts import (
     EVENTS,
     AuditProof,
     Files,
-    KeyList,
     Manifest,
     RangeClosing,
     open_files,
@@ -22,6 +21,7 @@ from indelible.client.evidence_parts import (
     window_of,
 )
 from indelible.client.examine_range import window_beginning, window_end
+from indelible.client.results import KeyList
 from indelible.client.strictzip import ZipError, read_pieces
 from indelible.client.trust import Trust
 from indelible.merkle.entry import Entry, decode_entry

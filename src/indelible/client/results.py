@@ -46,6 +46,24 @@ class LogKey(msgspec.Struct, frozen=True):
     statement: str | None = None
 
 
+class NamedKey(msgspec.Struct, frozen=True):
+    """A key that a log, or a file, names for itself. Nothing is trusted for standing there."""
+
+    verifier_key: str
+    statement: str | None = None
+
+
+class KeyList(msgspec.Struct, frozen=True):
+    """What `GET /logs/{log}/keys` answers, and `keys.json` of evidence, as far as it is read."""
+
+    keys: list[NamedKey]
+
+    @property
+    def statements(self) -> tuple[bytes, ...]:
+        """The key statements in it, none of them verified."""
+        return tuple(key.statement.encode() for key in self.keys if key.statement is not None)
+
+
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an append answers: a claim until a signed head covers it. `verify_receipt` recomputes the leaf."""
 

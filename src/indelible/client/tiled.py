@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from indelible.client.errors import UnexpectedAnswer
+from indelible.client.results import KeyList, NamedKey
 from indelible.client.transport import Transport
 from indelible.merkle.entry import ENTRY_BYTES
 from indelible.merkle.hashing import HASH_BYTES
@@ -64,15 +65,12 @@ class TiledLog:
             if isinstance(error, UnexpectedAnswer) and not statements:
                 raise
             return LogKeys((), statements)
-        notes = (key.statement for key in listed)
-        return LogKeys(
-            tuple(_known_kinds(listed)), tuple(note.encode() for note in notes if note is not None)
-        )
+        return LogKeys(tuple(_known_kinds(listed.keys)), listed.statements)
 
-    def _listed_keys(self) -> list["_Key"]:
+    def _listed_keys(self) -> KeyList:
         body = self._fetch("keys", DEFAULT_LIMITS.checked_answer_bytes)
         try:
-            return msgspec.json.decode(body, type=_Keys).keys
+            return msgspec.json.decode(body, type=KeyList)
         except (msgspec.DecodeError, RecursionError) as error:
             raise UnexpectedAnswer(f"{self.url}/keys answered unlike Indelible: {error}") from None
 
@@ -124,16 +122,7 @@ class TiledLog:
         return self.transport.fetch(f"{self.path}/{path}", most_bytes=most_bytes)
 
 
-class _Key(msgspec.Struct):
-    verifier_key: str
-    statement: str | None = None
-
-
-class _Keys(msgspec.Struct):
-    keys: list[_Key]
-
-
-def _known_kinds(listed: Sequence[_Key]) -> Iterator[Verifier]:
+def _known_kinds(listed: Sequence[NamedKey]) -> Iterator[Verifier]:
     for key in listed:
         try:
             yield Verifier.parse(key.verifier_key)

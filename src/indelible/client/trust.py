@@ -6,19 +6,12 @@ from typing import NamedTuple
 import msgspec
 
 from indelible.client.errors import NotProved
+from indelible.client.results import KeyList
 from indelible.notes.keys import Verifier
 from indelible.notes.statements import KeyHistory, follow, open_statement, split_statements
 
 Trusted = str | KeyHistory
 """A verifier key (`<origin>+<id>+<base64>`), or the history of a log's keys."""
-
-
-class _Key(msgspec.Struct):
-    statement: str | None = None
-
-
-class _Keys(msgspec.Struct):
-    keys: list[_Key]
 
 
 def key_history(key: str, statements: Iterable[bytes | str]) -> KeyHistory:
@@ -47,8 +40,7 @@ def read_statements(data: bytes) -> list[bytes]:
     """
     try:
         if data.lstrip()[:1] == b"{":
-            keys = msgspec.json.decode(data, type=_Keys).keys
-            return [key.statement.encode() for key in keys if key.statement is not None]
+            return list(msgspec.json.decode(data, type=KeyList).statements)
         return split_statements(data)
     except (ValueError, RecursionError) as error:
         raise NotProved(f"that is no file of key statements: {error}") from None
