@@ -36,6 +36,7 @@ COMMANDS = {
     "view": Place("views", "view", "Deploy, list, look at and delete views."),
     "key": Place("keys", "key", "Create, list and revoke API keys."),
     "workspace": Place("workspaces", "workspace", "Create and list workspaces."),
+    "witness": Place("witness", "witness", "Be a witness: cosign the checkpoints of logs."),
     "backup": Place("operate", "backup", "Write a consistent copy while the server runs."),
     "restore": Place("operate", "restore", "Make a data directory from a backup, verified first."),
     "doctor": Place("operate", "doctor", "Look for what is wrong with a deployment."),
