@@ -27,6 +27,10 @@ _ENDS = {
 @click.option("--last", type=click.IntRange(1), help="A run of events: up to this one.")
 @click.option("--from", "from_", metavar="TIME", help="A window: received at this time or later (RFC 3339).")
 @click.option("--to", metavar="TIME", help="A window: received before this time (RFC 3339).")
+@click.option(
+    "--deployment", is_flag=True, help="That a head of LOG stands in the deployment's log of heads."
+)
+@click.option("--min-size", type=click.IntRange(0), help="With --deployment: a head of so many events.")
 @click.option("--output", type=click.Path(dir_okay=False), help="Write to this file, not to standard output.")
 @with_session
 def proof(
@@ -37,17 +41,23 @@ def proof(
     last: int | None,
     from_: str | None,
     to: str | None,
+    min_size: int | None,
     output: str | None,
+    *,
+    deployment: bool,
 ) -> None:
     """Fetch the proof that event SEQUENCE is in LOG, as a file to keep beside the event (C2SP tlog-proof).
 
     With --first and --last, or --from and --to: the proof that those are all events there, none left out.
     `indelible verify` checks it; tlog-proofs are checked by other programs, too.
     """
-    if (sequence is None) == all(value is None for value in (first, last, from_, to)):
-        raise click.UsageError("name one SEQUENCE, or a run or a window by its options")
+    run = any(value is not None for value in (first, last, from_, to))
+    if (sequence is not None) + run + deployment != 1 or (min_size is not None and not deployment):
+        raise click.UsageError("name one SEQUENCE, or a run or a window by its options, or --deployment")
     with session.client() as client:
-        if sequence is None:
+        if deployment:
+            text = client.head_proof(log, min_size=min_size)
+        elif sequence is None:
             text = client.range_proof(log, first=first, last=last, from_=from_, to=to)
         else:
             text = client.proof(log, sequence)
@@ -72,17 +82,39 @@ def proof(
     metavar="KEY",
     help="A verifier key that you trust, or a file that holds some, one a line. May be repeated.",
 )
+@click.option(
+    "--witness",
+    "witnesses",
+    multiple=True,
+    metavar="KEY",
+    help="A witness's verifier key that you trust, or a file of some. May be repeated.",
+)
+@click.option("--quorum", type=click.IntRange(1), help="How many of the witnesses suffice; all unless given.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def verify(file: str, payload: str | None, keys: tuple[str, ...], *, as_json: bool) -> Exit:
-    """Check FILE, a proof of an event, of a range or window, or a receipt, without a server.
+def verify(
+    file: str,
+    payload: str | None,
+    keys: tuple[str, ...],
+    witnesses: tuple[str, ...],
+    quorum: int | None,
+    *,
+    as_json: bool,
+) -> Exit:
+    """Check FILE without a server: a proof of an event, a range, a window or a head, a receipt, a checkpoint.
 
     Exit code 0 means that all that it claims is proved; 6 that something could not be checked; 1 that
     something is wrong. The key must come from somewhere else than FILE: `indelible log show LOG` prints it.
     """
-    from indelible.client.examine import examine, members  # noqa: PLC0415 - slow to import
+    from indelible.client.examine import examine, members, with_cosignatures  # noqa: PLC0415 - slow to import
 
     content = None if payload is None else _read(payload)
-    examined = examine(_read(file), content, [key for given in keys for key in _keys(given)])
+    if quorum is not None and not witnesses:
+        raise click.UsageError("--quorum says how many of the keys of --witness suffice")
+    data = _read(file)
+    examined = examine(data, content, [key for given in keys for key in _keys(given)])
+    if witnesses:
+        known = [key for given in witnesses for key in _keys(given)]
+        examined = with_cosignatures(examined, data, known, quorum)
     if as_json:
         print_json(members(examined))
     else:

@@ -5,13 +5,16 @@ come from somewhere else than the file.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from indelible.client.claims import Claim, Verdict, check_signature, when
+from indelible.client.cosigned import check_cosignatures, checkpoint_of, parse_witnesses
 from indelible.client.errors import NotProved
+from indelible.client.examine_deployment import examine_deployment, is_deployment
 from indelible.client.examine_range import examine_range, is_range
 from indelible.client.results import Receipt
 from indelible.client.verify import verify_receipt
@@ -28,7 +31,7 @@ from indelible.notes.tlogproof import HEADER, EventExtra, TlogProof, open_extra,
 class Examined(NamedTuple):
     """What a file is, and its claims one by one. Only when each is proved is the whole proved."""
 
-    kind: Literal["proof", "receipt", "range"]
+    kind: Literal["proof", "receipt", "range", "deployment", "checkpoint"]
     claims: tuple[Claim, ...]
 
     @property
@@ -41,7 +44,7 @@ class Examined(NamedTuple):
 
 
 def examine(data: bytes, payload: bytes | None, keys: Sequence[str]) -> Examined:
-    """Examine a tlog-proof, a receipt or a range proof, with the events where they are at hand.
+    """Examine a tlog-proof, a receipt, a range proof or a checkpoint, with the events where they are at hand.
 
     Args:
         data: the file.
@@ -60,9 +63,16 @@ def examine(data: bytes, payload: bytes | None, keys: Sequence[str]) -> Examined
         return Examined("proof", tuple(_proof(data, payload, trusted)))
     if data.lstrip()[:1] == b"{" and is_range(data):
         return Examined("range", tuple(examine_range(data, payload, trusted)))
+    if data.lstrip()[:1] == b"{" and is_deployment(data):
+        return Examined("deployment", tuple(examine_deployment(data, trusted)))
     if data.lstrip()[:1] == b"{":
         return Examined("receipt", tuple(_receipt(data, payload, trusted)))
-    raise NotProved(f"that is neither a proof (it begins with {HEADER}) nor a receipt or a range (JSON)")
+    with suppress(ValueError):
+        head = parse_checkpoint(parse_note(data).text)
+        return Examined("checkpoint", (check_signature(data, head, trusted),))
+    raise NotProved(
+        f"that is no proof (it begins with {HEADER}), no receipt or range (JSON), and no checkpoint"
+    )
 
 
 # ---------------------------------------------------------------------- a proof
@@ -163,6 +173,19 @@ def _same_event(receipt: Receipt, opened: _Opened) -> Claim:
     if leaf_hash(opened.extra.entry).hex() != receipt.leaf_hash or opened.head.origin != receipt.origin:
         return Claim("refuted", "The receipt's proof is of another event, or of another log.")
     return Claim("proved", "The receipt and its proof speak of the same event of the same log.")
+
+
+def with_cosignatures(
+    examined: Examined, data: bytes, witnesses: Sequence[str], quorum: int | None
+) -> Examined:
+    """Add what witnesses say: `witnesses` are verifier keys that are trusted, `quorum` how many suffice.
+
+    Raises:
+        NotProved: a key is malformed, or the file has no checkpoint.
+    """
+    keys = parse_witnesses(witnesses)
+    claims = check_cosignatures(checkpoint_of(data), keys, quorum)
+    return examined._replace(claims=(*examined.claims, *claims))
 
 
 def members(examined: Examined) -> dict[str, object]:

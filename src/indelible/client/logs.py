@@ -225,6 +225,19 @@ class LogCalls(Calls):
         params = [(name, str(value)) for name, value in given.items() if value is not None]
         return self.transport.send("GET", path_to("logs", log, "proof", "range"), params=params).body
 
+    def head_proof(self, log: str, *, min_size: int | None = None) -> bytes:
+        """Return the proof that a head of this log stands in the deployment's log of heads, as a file."""
+        params = [] if min_size is None else [("min_size", str(min_size))]
+        return self.transport.send("GET", path_to("logs", log, "proof", "deployment"), params=params).body
+
+    def deployment_checkpoint(self) -> bytes:
+        """Return the newest checkpoint of the deployment's log of heads; it needs no key."""
+        return self.transport.send("GET", path_to("deployment", "checkpoint")).body
+
+    def deployment_keys(self) -> Any:
+        """Return what the server says of the keys of its log of heads. Trust a key that came another way."""
+        return self._parse(self.transport.send("GET", path_to("deployment", "keys")).body, object)
+
     def inclusion(self, log: str, sequence: int, *, size: int | None = None) -> InclusionProof:
         """Return the proof that an event is in the tree of `size`, by default the published one."""
         params = [("sequence", str(sequence))] + ([("size", str(size))] if size is not None else [])

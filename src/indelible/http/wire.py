@@ -145,6 +145,14 @@ class RangeOut(_Answer, frozen=True):
     checkpoint: str
 
 
+class HeadProofOut(_Answer, frozen=True):
+    """A log's head in the deployment's log: the event's text, its size, and the event's tlog-proof."""
+
+    event: str
+    size: int
+    proof: str
+
+
 class LogKeysOut(_Answer, frozen=True):
     """The keys that sign, or signed, a log's heads."""
 
@@ -296,6 +304,7 @@ ANSWERS: tuple[type[Struct], ...] = (
     InclusionOut,
     ConsistencyOut,
     RangeOut,
+    HeadProofOut,
     LogKeysOut,
     ViewOut,
     ViewsOut,

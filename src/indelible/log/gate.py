@@ -33,6 +33,11 @@ class Mismatch(NamedTuple):
     found: str
 
 
+def conflict_key(info: LogInfo) -> str:
+    """Where it stands in the object store that a witness has seen another history of a log."""
+    return f"proofs/{info.log_id}/conflict"
+
+
 class Gate:
     """Opens logs. `is_open` is for the event loop, `open` blocks and is for threads."""
 
@@ -131,7 +136,13 @@ class Gate:
         head = self._reader.head(info.key)
         if head is None:
             return "it has no stored head"
-        checks = (self._head_fits, self._tail_fits, self._published_fits, self._nothing_beyond)
+        checks = (
+            self._head_fits,
+            self._tail_fits,
+            self._published_fits,
+            self._nothing_beyond,
+            self._uncontradicted,
+        )
         return next((found for check in checks if (found := check(info, head))), None)
 
     def _head_fits(self, info: LogInfo, head: HeadRow) -> str | None:
@@ -183,6 +194,12 @@ class Gate:
         if self._prover.root_at(info.key, published.size) != published.root:
             return f"the published root at size {published.size} is not that of the stored events"
         return None
+
+    def _uncontradicted(self, info: LogInfo, _head: HeadRow) -> str | None:
+        """What a witness found holds after a restart too, until the operator has looked into it."""
+        if self._objects.get(conflict_key(info)) is None:
+            return None
+        return f"a witness has seen another history of this log: objects/{conflict_key(info)} says more"
 
 
 def _chunk_fits(chunk: Chunk) -> str | None:

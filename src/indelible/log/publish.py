@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -52,6 +52,19 @@ def load_published(objects: Objects, signers: Signers, info: LogInfo) -> Publish
     return Published(checkpoint.size, checkpoint.root, note)
 
 
+class Witnessing(Protocol):
+    """Decides what is served of the logs whose heads others cosign (`log/witnesses.py`)."""
+
+    def applies(self, info: LogInfo) -> bool:
+        """Whether this log's heads need cosignatures."""
+
+    async def latest(self, info: LogInfo) -> Published:
+        """The newest checkpoint that may be served; raises Problem."""
+
+    async def at_least(self, info: LogInfo, size: int) -> Published:
+        """A checkpoint of at least `size` that may be served; raises Problem."""
+
+
 class Publisher:
     """Signs and stores the heads of logs that are open. The only one who signs heads."""
 
@@ -70,6 +83,9 @@ class Publisher:
         self._refused: set[int] = set()
         self.on_mismatch: Callable[[LogInfo, str], object] = lambda info, _found: self.refuse(info.key)
         self.read_only: str | None = None  # why nothing at all is signed
+        self.witnessing: Witnessing | None = None
+        # In a thread, after a new head was signed and stored outside: the log's number.
+        self.on_published: Callable[[int], object] = lambda _log: None
 
     def start(self) -> None:
         """Begin to publish what commits leave behind, at most once an interval a log."""
@@ -92,14 +108,27 @@ class Publisher:
         self._dirty.discard(log)
 
     async def latest(self, info: LogInfo) -> Published:
-        """The last published checkpoint; one of the present head is made where there is none yet."""
-        known = self._published.get(info.key)
-        if known is not None:
-            return known
-        return await asyncio.to_thread(self._publish, info)
+        """The last checkpoint to serve; one of the present head is made where there is none yet.
+
+        Raises:
+            Problem: as `at_least`.
+        """
+        if self.witnessing is not None and self.witnessing.applies(info):
+            return await self.witnessing.latest(info)
+        return await self.signed(info)
 
     async def at_least(self, info: LogInfo, size: int) -> Published:
-        """A published checkpoint of at least `size`, made now if need be.
+        """A checkpoint to serve of at least `size`, made now if need be.
+
+        Raises:
+            Problem: `beyond_head`, `read_only`, `log_behind_published_head`, `not_witnessed_yet`.
+        """
+        if self.witnessing is not None and self.witnessing.applies(info):
+            return await self.witnessing.at_least(info, size)
+        return await self.signed(info, size)
+
+    async def signed(self, info: LogInfo, size: int = 0) -> Published:
+        """A checkpoint of at least `size` that is signed and stored outside, whoever else cosigned it.
 
         Raises:
             Problem: `beyond_head`, `read_only`, `log_behind_published_head`.
@@ -156,7 +185,9 @@ class Publisher:
             note = sign_checkpoint(checkpoint, self._signers.signer(info.origin))
             self._objects.put(checkpoint_key(info), note)
             telemetry.checkpoints_published_total.inc()
-            return self._keep(info, Published(head.size, head.root, note))
+            published = self._keep(info, Published(head.size, head.root, note))
+        self.on_published(info.key)
+        return published
 
     def _last(self, info: LogInfo) -> Published | None:
         known = self._published.get(info.key)

@@ -33,17 +33,7 @@ class Proofs:
         Raises:
             Problem: `not_found` for a path that is no tile of the published tree.
         """
-        info = await self._log(caller, log)
-        try:
-            tile = parse_tile_path(f"tile/{path}")
-        except ValueError as error:
-            raise Problem("not_found", f"not a tile: {error}") from None
-        published = await self._core.publisher.latest(info)
-        if not _has(published.size, tile):
-            raise Problem("not_found", "the published tree has no such tile", size=published.size)
-        if tile.level is None:
-            return await asyncio.to_thread(self._core.prover.entries, info.key, tile.number, tile.width)
-        return await asyncio.to_thread(self._core.prover.tile, info.key, tile.level, tile.number, tile.width)
+        return await tile_of(self._core, await self._log(caller, log), path)
 
     async def keys(self, caller: Caller, log: str) -> list[dict[str, object]]:
         """All keys that ever signed this log's heads, each with the sizes for which it is valid."""
@@ -140,10 +130,36 @@ class Proofs:
     async def _log(self, caller: Caller, log: str) -> LogInfo:
         """Find the log and have it checked: nothing of a log that does not match is proved."""
         info = self._access.log(caller, log, "read")
-        gate = self._core.gate
-        if not gate.is_open(info.key) and gate.read_only is None:
-            await asyncio.to_thread(gate.open, info)
+        await open_log(self._core, info)
         return info
+
+
+async def open_log(core: Core, info: LogInfo) -> None:
+    """Have a log checked before anything of it is proved.
+
+    Raises:
+        Problem: `log_behind_published_head`.
+    """
+    if not core.gate.is_open(info.key) and core.gate.read_only is None:
+        await asyncio.to_thread(core.gate.open, info)
+
+
+async def tile_of(core: Core, info: LogInfo, path: str) -> bytes:
+    """A tile or an entry bundle of a log's published tree; `path` is what follows `tile/`.
+
+    Raises:
+        Problem: `not_found` for a path that is no tile of the published tree.
+    """
+    try:
+        tile = parse_tile_path(f"tile/{path}")
+    except ValueError as error:
+        raise Problem("not_found", f"not a tile: {error}") from None
+    published = await core.publisher.latest(info)
+    if not _has(published.size, tile):
+        raise Problem("not_found", "the published tree has no such tile", size=published.size)
+    if tile.level is None:
+        return await asyncio.to_thread(core.prover.entries, info.key, tile.number, tile.width)
+    return await asyncio.to_thread(core.prover.tile, info.key, tile.level, tile.number, tile.width)
 
 
 def _window(first: int | None, last: int | None, from_: str | None, to: str | None) -> Window | None:

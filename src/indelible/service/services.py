@@ -6,6 +6,7 @@ from indelible.service.access import Access
 from indelible.service.appends import Appends
 from indelible.service.auditing import Auditing
 from indelible.service.events import Events
+from indelible.service.headlog import HeadLogCalls
 from indelible.service.keys import Keys
 from indelible.service.logs import Logs
 from indelible.service.proofs import Proofs
@@ -22,6 +23,7 @@ class Services(NamedTuple):
     appends: Appends
     events: Events
     proofs: Proofs
+    headlog: HeadLogCalls
     views: Views
     keys: Keys
     workspaces: Workspaces

@@ -34,6 +34,8 @@ class Status:
             "refused_logs": len(refused),
             "refused": refused[:100],
         }
+        if self._core.witnesses is not None:
+            details["witnesses"] = self._core.witnesses.state()
         return Readiness(self.broken is None and not self.stopping, details)
 
     def metrics(self) -> bytes:

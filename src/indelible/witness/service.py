@@ -59,7 +59,7 @@ class WitnessService:
         refused = check_log(submitted, self.verifiers(origin))
         if isinstance(refused, Refused):
             return _refusal(refused)
-        # A task of its own: when the client goes away meanwhile, the log's lock is held to the end all the same.
+        # A task of its own: the log's lock is held to the end, also when the client goes away meanwhile.
         work = asyncio.ensure_future(self._alone(origin, body))
         self._working.add(work)
         work.add_done_callback(self._working.discard)
@@ -89,7 +89,7 @@ class WitnessService:
         return Reply(200, TEXT, format_note(Note(fit.text, (signature,))).rpartition(b"\n\n")[2])
 
     def _kept(self, origin: str, note: bytes) -> bool:
-        """Store, and say whether it is on stable storage. Where that itself fails, nothing more is believed."""
+        """Store, and say whether it is on stable storage; once that fails, nothing more is cosigned."""
         try:
             self._directory.keep(origin, note)
         except OSError as error:

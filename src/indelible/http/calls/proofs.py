@@ -15,13 +15,13 @@ _FOR_EVER = "private, max-age=31536000, immutable"
 async def checkpoint(request: Request, services: ServicesPort) -> Answer:
     """GET /logs/{log}/checkpoint."""
     note = await services.proofs.checkpoint(request.caller, request.path[0])
-    return _cached(request, note, "text/plain; charset=utf-8", _FRESH)
+    return cached(request, note, "text/plain; charset=utf-8", _FRESH)
 
 
 async def tile(request: Request, services: ServicesPort) -> Answer:
     """GET /logs/{log}/tile/{path}: a partial tile has a name of its own, so each is immutable."""
     log, path = request.path
-    return _cached(request, await services.proofs.tile(request.caller, log, path), BYTES, _FOR_EVER)
+    return cached(request, await services.proofs.tile(request.caller, log, path), BYTES, _FOR_EVER)
 
 
 async def keys(request: Request, services: ServicesPort) -> Answer:
@@ -69,7 +69,8 @@ async def range_proof(request: Request, services: ServicesPort) -> Answer:
     return answer_json(render.range_proof(answer))
 
 
-def _cached(request: Request, body: bytes, kind: str, control: str) -> Answer:
+def cached(request: Request, body: bytes, kind: str, control: str) -> Answer:
+    """Answer with what stays the same for a while, or that it is what the client has."""
     tag = etag(body)
     headers: Headers = [("etag", tag), ("cache-control", control)]
     if matches(request.headers.get("if-none-match"), tag):
@@ -80,7 +81,14 @@ def _cached(request: Request, body: bytes, kind: str, control: str) -> Answer:
 
 _CACHED = ("ETag", "Cache-Control")
 _UNCHANGED = Reply(304, "What `If-None-Match` names is still right", {}, _CACHED)
-_CODES = ("not_found", "log_behind_published_head", "saturated", "store_failed", "disk_full")
+_CODES = (
+    "not_found",
+    "log_behind_published_head",
+    "not_witnessed_yet",
+    "saturated",
+    "store_failed",
+    "disk_full",
+)
 _PARAM_CODES = ("invalid_parameter", "unknown_parameter", "repeated_parameter", "not_acceptable")
 
 ROUTES = (
