@@ -18,17 +18,9 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.harness.server import RunningServer, ServerEndedError, start_server
+from tests.harness.tracing import need_strace
 
 _CALL = re.compile(r"^\d+\s+(?P<at>\d+\.\d+) (?P<name>\w+)\((?P<rest>.*)$")
-
-
-def need_strace() -> None:
-    """Skip where processes cannot be traced."""
-    if shutil.which("strace") is None:
-        pytest.skip("needs strace: apt-get install strace")
-    probe = subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True, check=False)
-    if probe.returncode != 0:
-        pytest.skip("needs the right to trace processes: sysctl kernel.yama.ptrace_scope=0")
 
 
 def new_log(http: httpx.Client, name: str) -> str:

@@ -1,6 +1,5 @@
 """Witnesses in processes of their own: ours, and one that others wrote."""
 
-import json
 import os
 import re
 import signal
@@ -62,7 +61,7 @@ class RunningWitness:
     def kill(self) -> None:
         """End it as a crash does."""
         if self.process.poll() is None:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)  # with whatever runs it
         self.process.wait(30)
 
     def stop(self) -> int:
@@ -87,6 +86,7 @@ def _start(
             stdout=stderr,
             stderr=stderr,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            start_new_session=True,
         )
     deadline = time.monotonic() + 60
     while (match := found.search(log.read_bytes())) is None:
@@ -120,8 +120,9 @@ def start_witness(
     command = [*before, sys.executable, "-m", "indelible.cli", "witness", "serve"]
     arguments = ["--data", str(data), "--name", name, "--port", str(port), *options]
     process, url, log = _start([*command, *arguments], _LISTENING)
-    shown = json.loads(cli("witness", "show", "--data", str(data), "--json"))
-    return RunningWitness(url.decode(), shown["verifier_key"], process, log)
+    found = re.search(r"^this witness is (\S+)$", log.read_text(), re.MULTILINE)
+    assert found
+    return RunningWitness(url.decode(), found[1], process, log)
 
 
 def policy(path: Path, quorum: int | str, *witnesses: RunningWitness, logs: Sequence[str] = ()) -> Path:
