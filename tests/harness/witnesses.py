@@ -7,9 +7,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Self
 
@@ -197,3 +200,42 @@ class MemoryLog:
 
     def _hashes(self, nodes: Sequence[tuple[int, int]]) -> Sequence[bytes]:
         return [naive_root(self.leaves[at << level : (at + 1) << level]) for level, at in nodes]
+
+
+# ---------------------------------------------------------------------- one that lies
+
+Answering = Callable[[bytes], tuple[int, bytes]]
+
+
+@contextmanager
+def lying_witness(answering: Answering) -> Iterator[str]:
+    """Serve what an attacker in a witness's place answers to each request; gives its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            status, answer = answering(body)
+            self.send_response(status)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_arguments: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join(30)
+
+
+def until(true: Callable[[], object], seconds: float = 20) -> None:
+    """Return when something holds that a process brings about by itself."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.02)
