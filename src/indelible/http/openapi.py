@@ -47,6 +47,7 @@ _ANSWER_HEADERS: Mapping[str, str] = {
     "Indelible-View": "The view's name, version and SHA-256.",
     "Cache-Control": "How long this may be kept.",
     "ETag": "The entity's tag.",
+    "Access-Control-Allow-Origin": "`*`: pages of any origin may read it.",
 }
 
 

@@ -25,7 +25,7 @@ from indelible.log.read import EventReader
 from indelible.model.errors import Problem
 from indelible.model.limits import Limits
 from indelible.model.types import SERVER_WRITER, LogInfo
-from indelible.store.base import Reader, Transaction
+from indelible.store.base import Reader, StoreError, Transaction
 
 HEAD_LOG = "_heads"
 HEAD_EVENT = "indelible.head"
@@ -97,7 +97,7 @@ class HeadLog:
         self._gate = gate
         self._committer = committer
         self._interval = limits.heads_interval_seconds
-        self._batch = limits.heads_batch_events
+        self._batch = max(1, limits.heads_batch_events)
         self._changed: set[int] = set()
         self._listed: OrderedDict[int, Listed] = OrderedDict()
         self._writing = asyncio.Lock()
@@ -146,7 +146,7 @@ class HeadLog:
                     self._changed |= await asyncio.to_thread(self._unlisted)
                     found = True
                 await self._list_all()
-            except (Problem, OSError) as error:
+            except (Problem, OSError, StoreError, LookupError) as error:
                 structlog.get_logger().warning("heads could not be listed; they wait", why=str(error))
             await asyncio.sleep(self._interval)
 
@@ -156,6 +156,8 @@ class HeadLog:
         after = "0"
         while page := self._reader.logs(None, after, PAGE):
             for info in page:
+                if info.name == HEAD_LOG:
+                    continue
                 listed = decode_listed(self._reader.meta(listed_key(info.key)))
                 if self._heads.get(info.key).size != (listed.size if listed else 0):
                     found.add(info.key)

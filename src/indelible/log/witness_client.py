@@ -59,7 +59,7 @@ class WitnessClient:
         self._http = httpx.AsyncClient(
             timeout=limits.witness_seconds,
             limits=httpx.Limits(max_connections=limits.witness_requests),
-            headers={"user-agent": "indelible"},
+            headers={"user-agent": "indelible", "accept-encoding": "identity"},
             verify=ssl.create_default_context(),
         )
 
@@ -72,7 +72,7 @@ class WitnessClient:
         try:
             async with self._http.stream("POST", url.rstrip("/") + PATH, content=body) as answer:
                 received = b""
-                async for piece in answer.aiter_bytes():
+                async for piece in answer.aiter_raw():  # not inflated: few bytes can be made many
                     received += piece
                     if len(received) > self._most_bytes:
                         return Unanswered(f"its answer has more than {self._most_bytes} bytes")

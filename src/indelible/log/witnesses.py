@@ -40,7 +40,7 @@ from indelible.model.types import LogInfo
 from indelible.notes.addcheckpoint import AddCheckpoint, format_add
 from indelible.notes.note import add_signatures, parse_note
 from indelible.notes.policy import Witness, WitnessPolicy
-from indelible.store.base import Reader
+from indelible.store.base import Reader, StoreError
 from indelible.store.objects import Objects
 
 TRIES = 3
@@ -190,8 +190,8 @@ class Witnesses:
                 submission.wake.clear()
                 try:
                     await self._round(submission, await self._newest(submission))
-                except OSError as error:
-                    structlog.get_logger().error("a checkpoint could not be stored", why=str(error))
+                except (OSError, StoreError, LookupError) as error:
+                    structlog.get_logger().error("a head could not be read or stored", why=str(error))
                 await self._pause(submission)
         except Problem as problem:  # refused, or read-only: what is kept goes on being served
             structlog.get_logger().warning(
