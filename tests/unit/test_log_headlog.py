@@ -166,7 +166,7 @@ def test_places_are_stored_and_read_back(tmp_path: Path) -> None:
     assert decode_listed(b"") is None
 
     async def run() -> None:
-        async with listing(tmp_path) as (world, heads, own):
+        async with listing(tmp_path) as (world, heads, _):
             info = world.add_log("a")
             await world.put(info, b"one")
             await heads.proof(info, 1)

@@ -105,6 +105,8 @@ class Witnesses:
 
     async def stop(self) -> None:
         """Ask no more; what was kept is served again at the next start."""
+        for submission in self._submissions.values():
+            submission.ended = True
         asked = [task for one in self._submissions.values() for task in one.busy.values()]
         for task in (*self._tasks, *asked):
             task.cancel()
@@ -259,7 +261,8 @@ class Witnesses:
             submission.again = asyncio.get_running_loop().time() + (timeout or math.inf)
         submission.tell()
         with suppress(TimeoutError):
-            await asyncio.wait_for(submission.wake.wait(), timeout)
+            async with asyncio.timeout(timeout):  # wait_for swallows a cancel that meets a wake
+                await submission.wake.wait()
 
     async def _one(self, submission: Submission, witness: Witness, url: str, head: Published) -> None:
         started = time.monotonic()
