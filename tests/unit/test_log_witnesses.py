@@ -77,7 +77,6 @@ async def witnessed(
 @asynccontextmanager
 async def started(path: Path) -> AsyncIterator[tuple[World, LogInfo]]:
     """A world with a log of heads that has an event."""
-    path.mkdir(exist_ok=True)
     world = World(path)
     world.committer.start()
     try:
@@ -211,6 +210,7 @@ def test_a_contradiction_is_kept_beside_the_log(tmp_path: Path) -> None:
 
 def test_a_kept_head_beyond_the_published_stops_the_log(tmp_path: Path) -> None:
     """Database and checkpoint set back, the cosigned one forgotten there: it is evidence."""
+    (tmp_path / "older").mkdir()
 
     async def body() -> None:
         async with started(tmp_path) as (world, info):
