@@ -10,12 +10,14 @@ from tests.harness.server import RunningServer, ServerEndedError, start_server
 from tests.harness.witnesses import MemoryLog, RunningWitness, cli, policy, start_witness, until
 
 from indelible.client.cosigned import check_cosignatures, parse_witnesses
+from indelible.notes.cosignature import Cosigner
+from indelible.notes.note import add_signatures
 
 QUICK = {
     "INDELIBLE_LIMIT_HEADS_INTERVAL_SECONDS": "0.3",
     "INDELIBLE_LIMIT_PUBLISH_INTERVAL_SECONDS": "0.1",
     "INDELIBLE_LIMIT_WITNESS_SECONDS": "3",
-    "INDELIBLE_LIMIT_WITNESS_WAIT_SECONDS": "2",
+    "INDELIBLE_LIMIT_WITNESS_WAIT_SECONDS": "0.7",
     "INDELIBLE_LIMIT_WITNESS_BACKOFF_SECONDS": "1",
 }
 
@@ -174,8 +176,8 @@ def test_a_log_in_the_policy_is_witnessed_itself(tmp_path: Path, witnesses: list
 
 
 @of(1)
-def test_what_was_cosigned_survives_a_lost_database(tmp_path: Path, witnesses: list[RunningWitness]) -> None:
-    """The cosigned checkpoint stands in the object store, outside of the database, under proofs/."""
+def test_what_was_cosigned_survives_a_lost_server(tmp_path: Path, witnesses: list[RunningWitness]) -> None:
+    """The cosigned checkpoint stands in the object store, under proofs/, and a restore takes the newest."""
     rules = policy(tmp_path / "policy", 1, witnesses[0])
     data = tmp_path / "d"
     with start_server(data, "--witness-policy", str(rules), env=QUICK) as server, server.client() as http:
@@ -187,6 +189,12 @@ def test_what_was_cosigned_survives_a_lost_database(tmp_path: Path, witnesses: l
     kept = data / "objects" / "proofs" / log_id / "checkpoint.witnessed"
     assert size_of(kept.read_bytes()) >= size_of(note.encode())
     assert cosigners(kept.read_bytes(), witnesses) == 1
+    cli("backup", "--data", str(data), "--to", str(tmp_path / "b"), "--include-secrets")
+    newest = add_signatures(kept.read_bytes(), [Cosigner("late.example", b"l" * 32).cosign("", 1)])
+    kept.write_bytes(newest)  # what was cosigned after the backup, on the same head
+    published = ("--published", str(data / "objects"))
+    cli("restore", str(tmp_path / "b"), "--data", str(tmp_path / "copy"), *published)
+    assert (tmp_path / "copy" / kept.relative_to(data)).read_bytes() == newest
 
 
 def test_a_policy_that_is_none_stops_the_start(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ import msgspec
 import pytest
 from tests.harness.logs import World, check_log
 
-from indelible.log.headlog import HEAD_LOG, HeadLog, Listed, decode_listed, encode_listed, listed_key
+from indelible.log.headlog import HeadLog, Listed, decode_listed, encode_listed, listed_key
 from indelible.model.errors import Problem
 from indelible.model.limits import DEFAULT_LIMITS
+from indelible.model.names import HEAD_LOG
 from indelible.model.types import SERVER_WRITER, LogInfo
 
 

@@ -12,12 +12,12 @@ from tests.harness.logs import World
 from tests.harness.witnesses import lying_witness
 
 from indelible.log.gate import Gate, conflict_key
-from indelible.log.headlog import HEAD_LOG
 from indelible.log.publish import Publisher
 from indelible.log.submission import load_witnessed, witnessed_key
 from indelible.log.witnesses import Witnesses
 from indelible.model.errors import Problem
 from indelible.model.limits import DEFAULT_LIMITS
+from indelible.model.names import HEAD_LOG
 from indelible.model.types import LogInfo
 from indelible.notes.addcheckpoint import parse_add
 from indelible.notes.checkpoint import parse_checkpoint

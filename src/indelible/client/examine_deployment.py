@@ -9,13 +9,13 @@ from indelible.merkle import entry as entries
 from indelible.merkle import proofs
 from indelible.merkle.hashing import leaf_hash
 from indelible.model.limits import DEFAULT_LIMITS
+from indelible.model.names import HEAD_EVENT
 from indelible.model.types import SERVER_WRITER
 from indelible.notes.checkpoint import Checkpoint, parse_checkpoint
 from indelible.notes.keys import Verifier
 from indelible.notes.note import parse_note
 from indelible.notes.tlogproof import EventExtra, TlogProof, open_extra, parse_tlog_proof
 
-HEAD_EVENT = "indelible.head"
 _ROOT_HEX = 64
 
 

@@ -24,11 +24,10 @@ from indelible.log.publish import Published, Publisher
 from indelible.log.read import EventReader
 from indelible.model.errors import Problem
 from indelible.model.limits import Limits
+from indelible.model.names import HEAD_EVENT, HEAD_LOG
 from indelible.model.types import SERVER_WRITER, LogInfo
 from indelible.store.base import Reader, StoreError, Transaction
 
-HEAD_LOG = "_heads"
-HEAD_EVENT = "indelible.head"
 CACHED_LISTED = 65_536
 PAGE = 256
 

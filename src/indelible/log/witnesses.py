@@ -16,7 +16,6 @@ import structlog
 
 from indelible import telemetry
 from indelible.log.gate import Gate, conflict_key
-from indelible.log.headlog import HEAD_LOG
 from indelible.log.policyfile import logs_of
 from indelible.log.prove import Prover
 from indelible.log.publish import Published, Publisher
@@ -36,6 +35,7 @@ from indelible.model.clock import Clock
 from indelible.model.errors import Problem
 from indelible.model.instants import MICROS_PER_SECOND, format_micros
 from indelible.model.limits import Limits
+from indelible.model.names import HEAD_LOG
 from indelible.model.types import LogInfo
 from indelible.notes.addcheckpoint import AddCheckpoint, format_add
 from indelible.notes.note import add_signatures, parse_note

@@ -4,9 +4,10 @@ import uuid
 from collections.abc import Sequence
 
 from indelible.log.core import Core
-from indelible.log.headlog import HEAD_LOG, HeadProof
+from indelible.log.headlog import HeadProof
 from indelible.log.pending import AuditEvent, Change
 from indelible.model.errors import Problem
+from indelible.model.names import HEAD_LOG
 from indelible.model.types import SERVER_WRITER, LogInfo
 from indelible.service.access import Access
 from indelible.service.logs import EMPTY_HEAD, LogMaker
