@@ -71,7 +71,7 @@ def examine(data: bytes, payload: bytes | None, keys: Sequence[str]) -> Examined
         head = parse_checkpoint(parse_note(data).text)
         return Examined("checkpoint", (check_signature(data, head, trusted),))
     raise NotProved(
-        f"that is no proof (it begins with {HEADER}), no receipt or range (JSON), and no checkpoint"
+        f"that is neither a proof (it begins with {HEADER}) nor a receipt or a range (JSON), nor a checkpoint"
     )
 
 
