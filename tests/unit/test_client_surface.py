@@ -45,7 +45,8 @@ def test_methods_of_the_client() -> None:
     }
     assert methods == {
         "append", "append_batch", "append_ndjson", "checkpoint", "close", "consistency", "create_key",
-        "create_log", "create_workspace", "delete_view", "deploy", "deployment_checkpoint", "deployment_keys",
-        "event", "events", "follow_events", "head_proof", "inclusion", "keys", "log", "log_keys", "logs",
-        "payload", "proof", "put_component", "query", "range_proof", "read_lines", "ready", "revoke_key", "stream_events", "view", "views", "workspaces",
+        "create_log", "create_workspace", "delete_view", "deploy", "deployment_checkpoint",
+        "deployment_keys", "event", "events", "follow_events", "head_proof", "inclusion", "keys", "log",
+        "log_keys", "logs", "payload", "proof", "put_component", "query", "range_proof", "read_lines",
+        "ready", "revoke_key", "stream_events", "view", "views", "workspaces",
     }  # fmt: skip
