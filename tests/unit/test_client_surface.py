@@ -55,6 +55,6 @@ def test_methods_of_the_client() -> None:
         "append", "append_batch", "append_ndjson", "check_history", "check_receipt", "checkpoint", "close",
         "consistency", "create_key", "create_log", "create_workspace", "delete_view", "deploy", "event",
         "events", "evidence", "follow_events", "inclusion", "keys", "log", "log_keys", "logs", "payload",
-        "proof", "publish_proofs", "put_component", "query", "range_proof", "read_lines", "ready",
+        "proof", "proof_of", "publish_proofs", "put_component", "query", "range_proof", "read_lines", "ready",
         "revoke_key", "rotate_key", "stream_events", "view", "views", "workspaces",
     }  # fmt: skip

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -19,6 +19,9 @@ from indelible.cli.verify_live import is_url, look
 from indelible.config import limits_from
 from indelible.model.limits import DEFAULT_LIMITS
 
+if TYPE_CHECKING:  # the client is slow to import
+    from indelible.client import Client
+
 _EXITS = {"proved": Exit.OK, "unproved": Exit.UNPROVED, "refuted": Exit.REFUSED}
 _MARKS = {"proved": "proved  ", "unproved": "unproved", "refuted": "WRONG   ", "stated": "stated  "}
 _ENDS = {
@@ -29,19 +32,21 @@ _ENDS = {
 
 
 @click.command()
-@click.argument("log", metavar="LOG")
+@click.argument("log", required=False, metavar="[LOG]")
 @click.argument("sequence", type=click.IntRange(1), required=False, metavar="[SEQUENCE]")
 @click.option("--first", type=click.IntRange(1), help="A run of events: from this one on.")
 @click.option("--last", type=click.IntRange(1), help="A run of events: up to this one.")
 @click.option("--from", "from_", metavar="TIME", help="A window: received at this time or later (RFC 3339).")
 @click.option("--to", metavar="TIME", help="A window: received before this time (RFC 3339).")
+@click.option("--receipt", type=click.Path(dir_okay=False), help="A receipt, as an append answered it.")
 @click.option("--output", type=click.Path(dir_okay=False), help="Write to this file, not to standard output.")
 @with_session
 @with_pins
 def proof(
     session: Session,
-    log: str,
+    log: str | None,
     sequence: int | None,
+    receipt: str | None,
     first: int | None,
     last: int | None,
     from_: str | None,
@@ -51,20 +56,31 @@ def proof(
     """Fetch the proof that event SEQUENCE is in LOG, as a file to keep beside the event (C2SP tlog-proof).
 
     With --first and --last, or --from and --to: the proof that those are all events there, none left out.
+    With --receipt: of the event that a receipt speaks of, as the receipt has it.
     `indelible verify` checks it; tlog-proofs are checked by other programs, too.
     """
-    if (sequence is None) == all(value is None for value in (first, last, from_, to)):
-        raise click.UsageError("name one SEQUENCE, or a run or a window by its options")
+    ranged = any(value is not None for value in (first, last, from_, to))
+    if (log is None) == (receipt is None) or (sequence is not None) + (receipt is not None) + ranged != 1:
+        raise click.UsageError("name LOG and one SEQUENCE, or a run or a window by its options, or --receipt")
     with session.client() as client:
-        if sequence is None:
-            text = client.range_proof(log, first=first, last=last, from_=from_, to=to)
+        if receipt is not None:
+            text = _proof_for(client, _read(receipt, DEFAULT_LIMITS.proof_file_bytes))
+        elif sequence is not None:
+            text = client.proof(str(log), sequence)
         else:
-            text = client.proof(log, sequence)
+            text = client.range_proof(str(log), first=first, last=last, from_=from_, to=to)
     if output is None:
         sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()
     else:
         Path(output).write_bytes(text)
+
+
+def _proof_for(client: "Client", data: bytes) -> bytes:
+    """Fetch the proof of the event that a receipt speaks of."""
+    from indelible.client.verify import read_receipt  # noqa: PLC0415 - slow to import
+
+    return client.proof_of(read_receipt(data))
 
 
 @click.command()

@@ -7,8 +7,6 @@ come from somewhere else than the file.
 from collections.abc import Sequence
 from typing import BinaryIO, Literal, NamedTuple
 
-import msgspec
-
 from indelible.client.claims import Claim, Verdict
 from indelible.client.errors import NotProved
 from indelible.client.examine_evidence import ZIP_MAGIC, Told, examine_evidence
@@ -16,8 +14,7 @@ from indelible.client.examine_proof import OpenedProof, examine_proof, open_proo
 from indelible.client.examine_range import examine_range, is_range
 from indelible.client.results import Receipt
 from indelible.client.trust import Trust, trust
-from indelible.client.verify import verify_receipt
-from indelible.merkle.hashing import leaf_hash
+from indelible.client.verify import is_of, read_receipt, verify_receipt
 from indelible.model.limits import DEFAULT_LIMITS, Limits
 from indelible.notes.statements import KeyHistory
 from indelible.notes.tlogproof import HEADER
@@ -115,12 +112,10 @@ def _proof(data: bytes, payload: bytes | None, trusted: Sequence[KeyHistory]) ->
 
 
 def _receipt(data: bytes, payload: bytes | None, trusted: Sequence[KeyHistory]) -> list[Claim]:
-    if len(data) > DEFAULT_LIMITS.tlog_proof_bytes * 2:  # its proof, with escapes
-        return [Claim("refuted", "The receipt is malformed: it is too long.")]
     try:
-        receipt = msgspec.json.decode(data, type=Receipt)
-    except (ValueError, RecursionError) as error:
-        return [Claim("refuted", f"The receipt is malformed: {error}")]
+        receipt = read_receipt(data)
+    except NotProved as error:
+        return [Claim("refuted", _sentence(error))]
     claims = [_own_words(receipt, payload)]
     if receipt.proof is None:
         claims.append(
@@ -144,12 +139,16 @@ def _own_words(receipt: Receipt, payload: bytes | None) -> Claim:
     try:
         verify_receipt(receipt, payload)
     except NotProved as error:
-        return Claim("refuted", f"{str(error)[:1].upper()}{str(error)[1:]}.")
+        return Claim("refuted", _sentence(error))
     return Claim("proved", f"The receipt of event {receipt.sequence} is for the {len(payload)} bytes given.")
 
 
+def _sentence(error: NotProved) -> str:
+    return f"{str(error)[:1].upper()}{str(error)[1:]}."
+
+
 def _same_event(receipt: Receipt, opened: OpenedProof) -> Claim:
-    if leaf_hash(opened.extra.entry).hex() != receipt.leaf_hash or opened.head.origin != receipt.origin:
+    if not is_of(opened, receipt):
         return Claim("refuted", "The receipt's proof is of another event, or of another log.")
     return Claim("proved", "The receipt and its proof speak of the same event of the same log.")
 

@@ -9,6 +9,7 @@ import msgspec
 from indelible.client.base import Calls, path_to
 from indelible.client.continuity import Sighting, check_history
 from indelible.client.errors import NotProved
+from indelible.client.examine_proof import open_proof
 from indelible.client.pins import PinStore
 from indelible.client.reading import EventReader, Order, event_params
 from indelible.client.results import (
@@ -23,6 +24,7 @@ from indelible.client.results import (
 )
 from indelible.client.tiled import TiledLog
 from indelible.client.transport import Reply
+from indelible.client.verify import is_of
 from indelible.notes.evidence import MEDIA_TYPE
 from indelible.notes.tlogproof import parse_tlog_proof
 
@@ -254,6 +256,24 @@ class LogCalls(Calls):
         text = self.transport.send("GET", path_to("logs", log, "events", str(sequence), "proof")).body
         if self.pins is not None:
             self.check_history(log, _head_under(text))
+        return text
+
+    def proof_of(self, receipt: Receipt) -> bytes:
+        """Get the proof of the event that a receipt speaks of, as `proof` does.
+
+        Raises:
+            NotProved: what the server gives is no proof of that event.
+        """
+        log_id = receipt.origin.rpartition("/logs/")[2]
+        text = self.proof(log_id, receipt.sequence)
+        try:
+            opened = open_proof(text)
+        except ValueError as error:
+            raise NotProved(f"the server gives no proof of event {receipt.sequence}: {error}") from None
+        if not is_of(opened, receipt):
+            raise NotProved(
+                f"the log has another event {receipt.sequence} than the receipt: keep the receipt as evidence"
+            )
         return text
 
     def range_proof(
