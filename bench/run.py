@@ -18,6 +18,7 @@ from rich.console import Console
 
 from bench import guests, scenarios
 from bench.load import Result, require_wrk
+from bench.pace import Pace
 from bench.processes import ours, peer, postgres_binaries
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -25,14 +26,16 @@ console = Console(stderr=True)
 
 
 class Report:
-    """Rows of the table, shown as they come."""
+    """Rows of the table, shown as they come, and how fast the machine was beside each."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[str, str, str]] = []
+        self.pace = Pace()
 
     def add(self, what: str, measured: str, wanted: str = "") -> None:
         """Add a row and show it."""
         self.rows.append((what, measured, wanted))
+        self.pace.look()
         console.print(
             f"[bold]{what}[/bold]  {measured}" + (f"  [dim](wanted: {wanted})[/dim]" if wanted else "")
         )
@@ -118,6 +121,13 @@ def views(report: Report, work: Path, events: int) -> None:
             f" p50 {asked['append_and_query_p50_ms']:.1f} ms, p99 {asked['append_and_query_p99_ms']:.1f} ms",
             "p50 under 5 ms, p99 under 20 ms",
         )
+        single = scenarios.make_log(server, "single-appends")
+        scenarios.fill_singly(server, single, 10)
+        result = scenarios.replay(server, single, "compliance-report", None)
+        report.add(
+            "replay of a log of single appends into compliance-report",
+            f"{result['events_per_second']:,.0f} events/s ({result['events']:,.0f} events)",
+        )
         small = scenarios.make_log(server, "guests")
         scenarios.fill(server, small, min(events, 200_000))
         for name, component, wanted in guests.components():
@@ -149,6 +159,23 @@ def views(report: Report, work: Path, events: int) -> None:
         report.add(f"server's own memory at {events:,} events, no view in it", mib(own), "does not grow")
 
 
+def evidence(report: Report, work: Path, events: int) -> None:
+    """Evidence of a long log: made, fetched, and verified on one core without the server."""
+    with ours(work / "evidence") as server:
+        log = scenarios.make_log(server, "proved")
+        scenarios.fill(server, log, events)
+        took = scenarios.verify(server, log, work)
+    report.add(
+        f"evidence of {events:,} events, made and fetched",
+        f"{took.fetch_seconds:.1f} s, {mib(took.file_bytes)}",
+    )
+    report.add(
+        f"`indelible verify` of that, on one core, {mib(took.memory_bytes)} at most",
+        f"{took.seconds:.1f} s ({took.cpu_seconds:.1f} s of CPU)",
+        "15 s",
+    )
+
+
 def mib(size: float) -> str:
     """Bytes as MiB."""
     return f"{size / (1 << 20):.0f} MiB"
@@ -171,6 +198,7 @@ def write(report: Report, seconds: float) -> None:
         "",
         f"- {datetime.now(UTC):%Y-%m-%d}, commit {commit}",
         f"- {os.cpu_count()} cores ({model}), {memory:.0f} GiB, Python {platform.python_version()}",
+        f"- {report.pace.says()}",
         f"- {seconds:.0f} s a load",
         "",
         "| what | measured | wanted |",
@@ -188,9 +216,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="short loads, a short log, nothing written")
-    parser.add_argument("--only", choices=("appends", "views"), help="one half; nothing written")
+    parser.add_argument("--only", choices=("appends", "views", "verify"), help="one part; nothing written")
     options = parser.parse_args()
-    require_wrk()
+    if options.only != "verify":
+        require_wrk()
     report, seconds, events = (
         Report(),
         5.0 if options.quick else 20.0,
@@ -199,10 +228,12 @@ def main() -> None:
     work = Path(tempfile.mkdtemp(prefix="indelible-bench-"))
     work.chmod(0o755)  # PostgreSQL runs as a user of its own below it
     try:
-        if options.only != "views":
+        if options.only in {None, "appends"}:
             appends(report, work, seconds)
-        if options.only != "appends":
+        if options.only in {None, "views"}:
             views(report, work, events)
+        if options.only in {None, "verify"}:
+            evidence(report, work, events // 5)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     if not options.quick and not options.only:

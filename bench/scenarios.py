@@ -1,7 +1,10 @@
 """What is measured, each against a real server over HTTP; every append is durable before its answer."""
 
 import json
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -48,6 +51,11 @@ def singles(server: Ours, seconds: float, *, keyed: bool) -> list[Result]:
     """Single appends at 64 connections to one log, in several rounds; slowest first."""
     log = make_log(server, "singles-keyed" if keyed else "singles")
     return rounds(Load(f"{server.url}{log}/append", server.headers, EVENT, 64, seconds, keyed), ROUNDS)
+
+
+def fill_singly(server: Ours, log: str, seconds: float) -> int:
+    """Append events one by one for a while, so that the log has many small chunks; returns how many."""
+    return run(Load(f"{server.url}{log}/append", server.headers, EVENT, 64, seconds)).requests
 
 
 def peer_singles(url: str, seconds: float) -> list[Result]:
@@ -142,6 +150,40 @@ def other_tenant(server: Ours, seconds: float) -> Beside:
         light = run(Load(f"{server.url}{log}/append", server.headers, EVENT, 1, seconds))
         poured = result(pouring)
     return Beside(light, poured.per_second * len(body) / (1 << 20))
+
+
+class Verified(NamedTuple):
+    """What it took to fetch evidence as a file, and to verify it without the server."""
+
+    fetch_seconds: float
+    seconds: float
+    cpu_seconds: float
+    memory_bytes: int
+    file_bytes: int
+
+
+def verify(server: Ours, log: str, folder: Path) -> Verified:
+    """Fetch the evidence of a whole log, and run `indelible verify` on it, which has to prove all of it."""
+    path, keys = folder / "evidence.zip", folder / "keys"
+    started = time.perf_counter()
+    with server.client() as client:
+        with client.stream("GET", f"{log}/evidence") as answer, path.open("wb") as file:
+            for piece in answer.raise_for_status().iter_bytes():
+                file.write(piece)
+        fetched = time.perf_counter() - started
+        named = [client.get(f"{one}/keys").json()["keys"][0]["verifier_key"] for one in (log, "/logs/_audit")]
+    keys.write_text("\n".join(named))
+    command = [sys.executable, "-m", "indelible.cli", "verify", str(path), "--key", str(keys)]
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    if status:
+        raise RuntimeError(
+            f"not all of the evidence was proved: exit code {os.waitstatus_to_exitcode(status)}"
+        )
+    size = path.stat().st_size
+    return Verified(fetched, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss << 10, size)
 
 
 def disk_bytes(data: Path) -> int:

@@ -54,7 +54,7 @@ find_python() {
 # Brings .venv to what pyproject.toml asks for. $1: "run", or "dev" for what the tests need as well.
 # A stamp of the file, the place and the kind makes the second time quick; dev serves run too.
 ensure_environment() {
-    local kind=$1 extra="" python sum stamp=.venv/indelible-stamp
+    local kind=$1 extra="[server]" python sum stamp=.venv/indelible-stamp
     [ "$kind" = run ] || extra="[dev]"
     sum="$(cksum <pyproject.toml) $PWD"
     if [ -x .venv/bin/python ] && [ -f "$stamp" ]; then

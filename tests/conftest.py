@@ -4,13 +4,24 @@
 test that was left out fails the run, but for the one reason that no installation can mend.
 """
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("few", max_examples=20)  # for runs that only gather what tests make
 
 ALL = os.environ.get("INDELIBLE_TEST_ALL") == "1"
+
+STATE = tempfile.mkdtemp(prefix="indelible-tests-state-")
+"""Commands that tests run remember heads there, and not where whoever runs the tests remembers them."""
+os.environ["XDG_STATE_HOME"] = STATE
+atexit.register(shutil.rmtree, STATE, ignore_errors=True)
 
 NO_VECTORS = "needs ../shared/vectors"
 """The one reason that fails no run: it stands in the list, and nothing else does it excuse.

@@ -17,16 +17,19 @@ from indelible.fold.host import Host
 from indelible.http.app import HttpApp
 from indelible.http.server import HttpServer, Listening
 from indelible.log.alive import Alive, last_alive, noted
+from indelible.log.command import SignerCommand
 from indelible.log.commit import Committer
 from indelible.log.core import Core
 from indelible.log.gate import Gate
 from indelible.log.headlog import HeadLog
 from indelible.log.heads import Heads
+from indelible.log.keyring import Keyring
 from indelible.log.lanes import Lanes
 from indelible.log.policyfile import read_policy
 from indelible.log.prove import Prover
 from indelible.log.publish import Publisher
 from indelible.log.read import EventReader
+from indelible.log.sampling import Sampler
 from indelible.log.signers import Signers
 from indelible.log.source import Source
 from indelible.log.timekeeper import Timekeeper
@@ -42,10 +45,13 @@ from indelible.service.auditing import Auditing
 from indelible.service.bootstrap import Identity, default_workspace, identify
 from indelible.service.components import Components
 from indelible.service.events import Events
+from indelible.service.evidence import Evidence
 from indelible.service.headlog import HeadLogCalls, find_head_log
 from indelible.service.keys import Keys
 from indelible.service.logs import LogMaker, Logs
 from indelible.service.proofs import Proofs
+from indelible.service.ranges import Ranges
+from indelible.service.rotation import Rotation
 from indelible.service.services import Services
 from indelible.service.status import Status
 from indelible.service.types import Caller
@@ -79,7 +85,7 @@ class Server:
         self._store = SqliteStore(self.directory.path)
         try:
             fresh = self._store.reader.meta("deployment") is None
-            signers = Signers(self.directory.master_secret(create=fresh))
+            signers = Signers(self.directory.master_secret(create=fresh), _signer_command(settings))
             self.identity: Identity = identify(self._store, signers, settings.name)
             self._root_digest = None if settings.no_auth else self._root_key_digest()
         except BaseException:
@@ -110,6 +116,7 @@ class Server:
         if core.witnesses is not None:
             self._spawn(core.witnesses.run(core.reader, core.headlog.info))
         self._spawn(self._sweep())
+        self._spawn(self._sampler.run())
         if core.gate.read_only is None:  # a restored copy is left as it is
             self._spawn(self._alive.run())
         app = HttpApp(
@@ -160,12 +167,14 @@ class Server:
         events = EventReader(store.reader)
         heads = Heads(store.reader)
         prover = Prover(store.reader, events)
-        publisher = Publisher(store.reader, objects, heads, signers, limits)
-        gate = Gate(store.reader, objects, signers, prover, publisher)
+        keys = Keyring(store.reader, signers, limits, clock)
+        publisher = Publisher(store.reader, objects, heads, keys, limits)
+        gate = Gate(store.reader, objects, keys, prover, publisher)
         if self.directory.restored_marker.exists():
             gate.read_only = (
                 "this is a restored copy: it is read-only until its operator declares the original dead"
             )
+        self._sampler = Sampler(store.reader, objects, keys, prover, limits, randomness_for_keys.randbelow)
         moment = noted(store.reader)
         timekeeper = Timekeeper(
             clock,
@@ -200,6 +209,7 @@ class Server:
             events=events,
             heads=heads,
             signers=signers,
+            keys=keys,
             prover=prover,
             publisher=publisher,
             gate=gate,
@@ -222,7 +232,7 @@ class Server:
             prover=core.prover,
             gate=core.gate,
             objects=core.objects,
-            signers=core.signers,
+            keys=core.keys,
             limits=core.limits,
             clock=core.clock,
             on_conflict=self._on_conflict,
@@ -244,18 +254,21 @@ class Server:
             self._spawn(auditing.refused(caller.workspace, caller.key_id, problem))
 
         access.on_forbidden = on_forbidden
+        ranges = Ranges(access, core)
         return Services(
             access=access,
-            logs=Logs(access, core, maker),
+            logs=Logs(access, core, maker, auditing),
             appends=Appends(access, core),
             events=Events(access, core, self._wakeups, auditing),
-            proofs=Proofs(access, core),
-            headlog=HeadLogCalls(access, core),
+            proofs=Proofs(ranges, core),
+            evidence=Evidence(ranges, core, auditing),
+            headlog=HeadLogCalls(ranges, core),
             views=Views(access, core, auditing, self._components, self._residence),
             keys=Keys(access, core, auditing),
+            rotation=Rotation(access, core, auditing),
             workspaces=Workspaces(core, WorkspaceMaker(maker)),
             auditing=auditing,
-            status=Status(core),
+            status=Status(core, self._sampler),
         )
 
     def _root_key_digest(self) -> bytes:
@@ -335,6 +348,15 @@ class Server:
                 break
             after = str(page[-1].key)
         telemetry.logs_refused.set(len(self._core.gate.refused()))
+
+
+def _signer_command(settings: Settings) -> SignerCommand | None:
+    if settings.signer_command is None:
+        return None
+    try:
+        return SignerCommand(settings.signer_command, settings.limits)
+    except ValueError as error:
+        raise StoreRefused(f"--signer-command cannot be used: {error}") from None
 
 
 async def serve(

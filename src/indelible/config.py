@@ -26,6 +26,7 @@ class Settings:
     no_auth: bool = False
     accept_clock: bool = False  # the operator's word for this start's clock, however far ahead it is
     root_key: str | None = field(default=None, repr=False)
+    signer_command: str | None = None  # holds the keys of new logs and rotations; None: they derive
     tls_cert: Path | None = None
     tls_key: Path | None = None
     log_json: bool = False

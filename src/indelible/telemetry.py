@@ -77,6 +77,16 @@ checkpoints_published_total = _counter("checkpoints_published_total", "Checkpoin
 checkpoints_unpublished = _gauge(
     "checkpoints_unpublished", "Logs whose head is ahead of their last published checkpoint."
 )
+signer_failures_total = _counter(
+    "signer_failures_total",
+    "Runs of the signer command that failed, and signatures of it that did not verify.",
+)
+
+# Looking for what was changed underneath
+fsck_events_total = _counter("fsck_events_total", "Stored events that were checked again while serving.")
+fsck_differences_total = _counter(
+    "fsck_differences_total", "Stored events that were found to differ while serving, each counted once."
+)
 
 # Witnesses: those that this server asks, and what `indelible witness serve` answers
 witness_asked_total = _counter(

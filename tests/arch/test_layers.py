@@ -5,12 +5,16 @@ for an import that no other test happens to run.
 """
 
 import ast
+import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from indelible.cli.root import SERVER_LIBRARIES
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "indelible"
 
@@ -174,6 +178,44 @@ def module_graph() -> dict[str, set[str]]:
         if target in modules and target != module_name(found.file):
             graph[module_name(found.file)].add(target)
     return graph
+
+
+def needed_by(starts: set[str]) -> set[str]:
+    """Return the libraries and modules of ours that some modules import, by any detour, lazily or not."""
+    modules = {module_name(file) for file in FILES}
+    by_module: dict[str, list[Import]] = {}
+    for found in IMPORTS:
+        by_module.setdefault(module_name(found.file), []).append(found)
+    seen: set[str] = set()
+    waiting = set(starts)
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        for found in by_module.get(name, ()):
+            parent = found.module.rpartition(".")[0]
+            target = found.module if found.module in modules else parent if parent in modules else None
+            waiting |= {target or found.module.split(".")[0]} - seen
+    return seen
+
+
+def test_who_checks_needs_no_server() -> None:
+    """The SDK and `indelible verify` import no layer of the server, and nothing that an extra brings."""
+    starts = {name for name in map(module_name, FILES) if name.startswith("indelible.client")}
+    needed = needed_by({*starts, "indelible.cli.root", "indelible.cli.verify", "indelible.cli.export"})
+    layers = {f"indelible.{layer}" for layer in ("http", "service", "views", "fold", "log", "store", "app")}
+    assert not {name for name in needed if ".".join(name.split(".")[:2]) in layers}
+    project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text())["project"]
+    base = {re.split(r"[^\w-]", wanted)[0].replace("-", "_") for wanted in project["dependencies"]}
+    libraries = {name for name in needed if not name.startswith("indelible")} - sys.stdlib_module_names
+    assert libraries <= base
+    assert "indelible.client.examine_evidence" in needed
+
+
+def test_the_extra_server_is_told_as_it_is() -> None:
+    """The sentence about what is missing comes for each library of the extra, and for no other."""
+    project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text())["project"]
+    extra = project["optional-dependencies"]["server"]
+    assert {re.split(r"[^\w-]", wanted)[0].replace("-", "_") for wanted in extra} == SERVER_LIBRARIES
 
 
 def test_no_module_imports_itself_by_a_detour() -> None:

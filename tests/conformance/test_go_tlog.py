@@ -1,52 +1,28 @@
 """What we write is read by Go's golang.org/x/mod/sumdb/tlog and note, and what we refuse they refuse."""
 
-import base64
-import json
-import os
 import random
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
+import httpx
+from tests.harness.calls import ROOT_KEY, serving
+from tests.harness.golang import ask
 
+from indelible.config import Settings
 from indelible.merkle.entry import Entry, encode_entry, entry_leaf_hashes
 from indelible.merkle.frontier import EMPTY_FRONTIER, extend, root
 from indelible.merkle.hashing import leaf_hash
 from indelible.merkle.proofs import HashSource, consistency_proof, inclusion_proof, root_from_source
 from indelible.merkle.tiles import TILE_WIDTH, tile_hash_source, tile_path
-from indelible.notes.checkpoint import Checkpoint, format_checkpoint, sign_checkpoint
+from indelible.notes.checkpoint import Checkpoint, format_checkpoint, parse_checkpoint, sign_checkpoint
 from indelible.notes.cosignature import Cosigner
 from indelible.notes.keys import Signer, derive_seed
 from indelible.notes.note import add_signatures, format_note, parse_note, sign_note
 
-GOPATH = Path("/usr/share/gocode")
 ORIGIN = "audit.example.com/logs/550e8400-e29b-41d4-a716-446655440000"
 WRITER = bytes(16)
 ENTRIES = 300
 TILED = 70_000
-
-
-@pytest.fixture(scope="module")
-def verifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Go program, built; skips where Go or its tlog package is missing."""
-    if not shutil.which("go") or not (GOPATH / "src/golang.org/x/mod/sumdb/tlog").is_dir():
-        pytest.skip("needs go and golang-golang-x-mod-dev: apt-get install golang-go golang-golang-x-mod-dev")
-    program = tmp_path_factory.mktemp("go") / "verify"
-    environment = os.environ | {"GO111MODULE": "off", "GOPATH": str(GOPATH), "GOFLAGS": "", "GOWORK": "off"}
-    if "HOME" not in environment:  # else Go's own cache makes the second build quick
-        environment["GOCACHE"] = str(program.parent / "cache")
-    source = Path(__file__).parent / "go"
-    subprocess.run(["go", "build", "-o", program, "."], cwd=source, env=environment, check=True)
-    return program
-
-
-def ask(program: Path, claims: dict[str, Any]) -> tuple[int, str]:
-    """Give the program claims; return its exit code and what it says."""
-    text = json.dumps(claims, default=lambda value: base64.b64encode(value).decode())
-    done = subprocess.run([program], input=text, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
 
 
 def entries() -> list[bytes]:
@@ -174,6 +150,93 @@ def test_go_agrees_with_every_claim(verifier: Path) -> None:
     assert code == 0, said
     least = ENTRIES + len(claims["Inclusion"]) + len(claims["Consistency"]) + len(claims["Notes"])
     assert int(said.split()[-1]) > least
+
+
+def test_go_reads_a_public_log_without_a_key(verifier: Path, tmp_path: Path) -> None:
+    """Tiles, checkpoint and keys of a served log that was rotated: Go proves out of them what we do."""
+    settings = Settings(tmp_path, port=0, root_key=ROOT_KEY)
+    headers = {"authorization": f"Bearer {ROOT_KEY}"}
+    with serving(settings) as url, httpx.Client(base_url=url, headers=headers, trust_env=False) as root:
+        made = root.post("/logs", json={"name": "public", "public_proofs": True}).json()
+        log = f"{url}/logs/{made['log_id']}"
+        sizes = [grown(root, log, events) for events in (1, 299, 2_300)]
+        assert root.post(f"{log}/keys").status_code == 201
+        size = grown(root, log, 7)
+        note = httpx.get(f"{log}/checkpoint", trust_env=False).content
+        vkeys = [key["verifier_key"] for key in httpx.get(f"{log}/keys", trust_env=False).json()["keys"]]
+        inclusions = [inclusion_over_http(root, log, at, size) for at in (0, 255, 256, 2_559, size - 1)]
+        histories = [consistency_over_http(log, old, size) for old in sizes]
+        text = parse_note(note).text
+        top = parse_checkpoint(text).root
+        shown: list[tuple[str, list[str], bool]] = [
+            ("the old key", vkeys[:1], True),
+            ("the new key", vkeys[1:], True),
+            ("both", vkeys, True),
+        ]
+        claims = {
+            "Roots": [b""],
+            "Notes": [{"Name": name, "Note": note, "Vkeys": ks, "Good": ok} for name, ks, ok in shown],
+            "Tiled": {
+                "Size": size,
+                "Root": top,
+                "URL": log,
+                "Inclusions": [claim | {"Root": top} for claim in inclusions],
+                "Histories": [
+                    claim | {"OldRoot": root_over_http(log, claim["OldSize"]), "NewRoot": top}
+                    for claim in histories
+                ],
+            },
+            "Checkpoint": text,
+        }
+        code, said = ask(verifier, claims)
+    assert code == 0, said
+    assert int(said.split()[-1]) >= 2 * len(inclusions) + 2 * len(histories) + 3
+
+
+def grown(root: httpx.Client, log: str, events: int) -> int:
+    """Append, have the head published, and give its size."""
+    lines = "\n".join(f'{{"n":{number}}}' for number in range(events))
+    batch = root.post(f"{log}/append_batch", content=lines, headers={"content-type": "application/x-ndjson"})
+    size: int = batch.json()["last_sequence"]
+    proof = root.get(f"{log}/proof/inclusion", params={"sequence": size})
+    assert parse_checkpoint(parse_note(proof.json()["checkpoint"].encode()).text).size == size
+    return size
+
+
+def inclusion_over_http(root: httpx.Client, log: str, index: int, size: int) -> dict[str, Any]:
+    """The server's claim that a leaf is in the tree; the root comes with the checkpoint."""
+    told = root.get(f"{log}/proof/inclusion", params={"sequence": index + 1, "size": size}).json()
+    proof = [bytes.fromhex(each) for each in told["hashes"]]
+    return {
+        "Index": index,
+        "Size": size,
+        "Leaf": bytes.fromhex(told["leaf_hash"]),
+        "Proof": proof,
+        "Good": True,
+    }
+
+
+def consistency_over_http(log: str, old: int, new: int) -> dict[str, Any]:
+    """The server's claim, to one without a key, that one tree begins with another."""
+    told = httpx.get(f"{log}/proof/consistency", params={"from": old, "to": new}, trust_env=False).json()
+    proof = [bytes.fromhex(each) for each in told["hashes"]]
+    return {"OldSize": old, "NewSize": new, "Proof": proof, "Good": True}
+
+
+def root_over_http(log: str, size: int) -> bytes:
+    """The root of an older size, out of tiles as they were published for it."""
+
+    def read(level: int, start: int, count: int) -> list[bytes]:
+        hashes: list[bytes] = []
+        while len(hashes) < count:
+            tile, skip = divmod(start + len(hashes), TILE_WIDTH)
+            held = (size >> (8 * level)) - tile * TILE_WIDTH
+            path = tile_path(level, tile, min(held, TILE_WIDTH))
+            data = httpx.get(f"{log}/{path}", trust_env=False).raise_for_status().content
+            hashes += [data[at : at + 32] for at in range(skip * 32, len(data), 32)]
+        return hashes[:count]
+
+    return root_from_source(size, tile_hash_source(read))
 
 
 def test_go_would_have_noticed(verifier: Path) -> None:

@@ -224,6 +224,25 @@ class StoreContract:
             with pytest.raises(LookupError):
                 store.reader.nodes(log, level, start, count)
 
+    def test_tiles_are_listed_whatever_the_head_covers(self, store: Store) -> None:
+        """Level, number and bytes, in order, after a place, at most so many."""
+        log, other = add_log(store), add_log(store, "other")
+        with store.transaction() as transaction:
+            transaction.put_nodes(log, [NodeRow(1, at, bytes([at % 256]) * 32) for at in range(300)])
+            transaction.put_nodes(log, [NodeRow(2, 0, b"n" * 32)])
+            transaction.put_nodes(other, [NodeRow(1, 0, b"o" * 32)])
+        everything = [(1, 0, 256 * 32), (1, 1, 44 * 32), (2, 0, 32)]
+        assert store.reader.tiles(log, (-1, -1), 10) == everything
+        assert store.reader.tiles(log, (-1, -1), 2) == everything[:2]
+        assert store.reader.tiles(log, (1, 0), 10) == everything[1:]
+        assert store.reader.tiles(log, (2, 0), 10) == []
+
+    def test_the_last_log_is_the_one_made_last(self, store: Store) -> None:
+        """Its number, and 0 in a store without logs."""
+        assert store.reader.last_log() == 0
+        numbers = [add_log(store, name) for name in ("a", "b")]
+        assert store.reader.last_log() == max(numbers)
+
     def test_the_newest_time_is_that_of_the_newest_event(self, store: Store) -> None:
         """Over all logs; 0 where there are no logs, or no events."""
         assert store.reader.newest_time() == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 from tests.contract.store_contract import Engine, StoreContract
+from tests.contract.store_keys_contract import KeysContract
 from tests.harness.faults import Disk, Step, failing_disk
 from tests.harness.store_rows import add_log, chunk, fill
 
@@ -18,7 +19,7 @@ from indelible.store.base import Store, StoreBroken, StoreFull, StoreRefused, Tr
 from indelible.store.sqlite import WAL_PAGES_BEFORE_CHECKPOINT, SqliteStore, copy_database
 
 
-class TestSqlite(StoreContract):
+class TestSqlite(StoreContract, KeysContract):
     """`SqliteStore` in a fresh directory."""
 
     @pytest.fixture

@@ -1,18 +1,27 @@
 """Stable storage that fails on demand: a shim between SQLite and the files, through apsw.
 
 Any step of SQLite on the database or its write-ahead log can be made to fail, before or after it took
-effect. That is what a disk does that is full or dying, without root and without a dying disk.
+effect. That is what a disk does that is full or dying, without root and without a dying disk. Objects take
+steps on the same disk: a file is written beside, synced, renamed into place, and the folder is synced.
 """
 
+import errno
+import functools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import apsw
+import pytest
 
-Step = Literal["write", "sync", "truncate", "read"]
+from indelible.store import objects
+from indelible.store.durable import sync
+
+_T = TypeVar("_T")
+Step = Literal["write", "sync", "truncate", "read", "rename"]
 
 
 @dataclass
@@ -24,6 +33,7 @@ class Disk:
     steps: list[tuple[Step, str]] = field(default_factory=list)
     synced: dict[str, bytes] = field(default_factory=dict)  # what a loss of power leaves of each file
     watch_power: bool = False
+    objects: dict[Path, bytes] = field(default_factory=dict)  # what a loss of power leaves of them
 
     def heal(self) -> None:
         """Fail no more."""
@@ -36,6 +46,22 @@ class Disk:
             path.write_bytes(self.synced.get(str(path), b""))
         for path in folder.glob("*-shm"):
             path.unlink()
+        for path in [path for path in (folder / "objects").rglob("*") if path.is_file()]:
+            if path in self.objects:
+                path.write_bytes(self.objects[path])
+            else:
+                path.unlink()
+
+    def step(self, step: Step, file: Path, work: Callable[[], _T]) -> _T:
+        """Do a step on a file outside of SQLite, or fail before or after it, with EIO."""
+        self.steps.append((step, str(file)))
+        failed = self.decide(step, str(file)) is not None
+        if failed and not self.after:
+            raise OSError(errno.EIO, "injected", str(file))
+        result = work()
+        if failed:
+            raise OSError(errno.EIO, "injected", str(file))
+        return result
 
     def fail(self, step: Step, file: str, error: int, *, skip: int = 0, after: bool = False) -> None:
         """Fail each such step on a file whose name ends in `file`, from the one after `skip` on."""
@@ -62,6 +88,49 @@ class Disk:
             return error if seen >= number else None
 
         self.decide, self.after = decide, after
+
+
+@contextmanager
+def objects_on(disk: Disk, patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Objects in directories take their steps on this disk too."""
+    with patch.context() as patched:
+        patched.setattr(objects, "os", _Calls(disk))
+        patched.setattr(objects, "sync", functools.partial(_sync_folder, disk, sync))
+        patched.setattr(Path, "replace", functools.partialmethod(_replace, disk, Path.replace))
+        yield
+
+
+class _Calls:
+    """The calls of `os` that an object takes; all others go through."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def write(self, handle: int, data: memoryview) -> int:
+        """Write."""
+        return self._disk.step("write", _path_of(handle), lambda: os.write(handle, data))
+
+    def fsync(self, handle: int) -> None:
+        """Bring to stable storage."""
+        self._disk.step("sync", _path_of(handle), lambda: os.fsync(handle))
+
+
+def _path_of(handle: int) -> Path:
+    return Path(f"/proc/self/fd/{handle}").readlink()
+
+
+def _replace(path: Path, disk: Disk, real: Callable[[Path, Path], Path], target: Path) -> Path:
+    return disk.step("rename", path, lambda: real(path, target))
+
+
+def _sync_folder(disk: Disk, real: Callable[[Path], None], folder: Path) -> None:
+    disk.step("sync", folder, lambda: real(folder))
+    if disk.watch_power and folder.is_dir():
+        files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+        disk.objects.update({path: path.read_bytes() for path in files if "objects" in path.parts})
 
 
 class _File(apsw.VFSFile):

@@ -13,6 +13,7 @@ from indelible.log.gate import Gate
 from indelible.log.group import Committed, Known
 from indelible.log.heads import Heads
 from indelible.log.idempotency import fingerprint, key_digest
+from indelible.log.keyring import Keyring
 from indelible.log.lanes import Lanes
 from indelible.log.pending import Append
 from indelible.log.prove import Prover
@@ -90,8 +91,9 @@ class World:
         self.events = EventReader(reader)
         self.prover = Prover(reader, self.events)
         self.signers = Signers(self.master)
-        self.publisher = Publisher(reader, self.objects, self.heads, self.signers, self.limits)
-        self.gate = Gate(reader, self.objects, self.signers, self.prover, self.publisher)
+        self.keys = Keyring(reader, self.signers, self.limits, self.hands.clock())
+        self.publisher = Publisher(reader, self.objects, self.heads, self.keys, self.limits)
+        self.gate = Gate(reader, self.objects, self.keys, self.prover, self.publisher)
         self.timekeeper = Timekeeper(self.hands.clock(), self.limits, self.jumps.append)
         self.committer = Committer(
             self.store,

@@ -51,10 +51,10 @@ def serving(data: Path) -> Iterator[Running]:
                 break
         else:
             raise AssertionError("".join(said))
+        url = said[-1].removeprefix("listening on ").strip()
         drain = threading.Thread(target=said.extend, args=(process.stderr,))
         drain.start()
         key = (data / "root-key").read_text().strip()
-        url = said[-1].removeprefix("listening on ").strip()
         headers = {"authorization": f"Bearer {key}"}
         with httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=False) as http:
             yield Running(process, http)

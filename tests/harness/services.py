@@ -50,9 +50,14 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(path: Path, *, clock: Clock = SYSTEM_CLOCK, **limits: Any) -> AsyncIterator[Bench]:
+async def bench(
+    path: Path, *, clock: Clock = SYSTEM_CLOCK, command: str | None = None, **limits: Any
+) -> AsyncIterator[Bench]:
     """Start over a directory, as a server does, but for HTTP, views, and publishing by time."""
-    server = Server(Settings(path, name="x.example", root_key=ROOT_KEY, limits=Limits(**limits)), clock)
+    settings = Settings(
+        path, name="x.example", root_key=ROOT_KEY, limits=Limits(**limits), signer_command=command
+    )
+    server = Server(settings, clock)
     core = server._core
     core.committer.start()
     try:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tests.harness.witnesses import MemoryLog
 
 from indelible.client.errors import NotProved
-from indelible.client.examine import examine, with_cosignatures
+from indelible.client.examine import examine, examine_with
 from indelible.client.examine_deployment import listed_head
+from indelible.client.trust import trust
 from indelible.merkle.entry import Entry, commitment, encode_entry
 from indelible.merkle.hashing import leaf_hash
 from indelible.merkle.proofs import inclusion_proof
@@ -102,7 +103,7 @@ def test_cosignatures_count_towards_a_quorum(
     """All of the witnesses given, or so many of them; one that is missing makes nothing wrong."""
     data = file_of()
     trusted = [WITNESSES[at].verifier.vkey for at in keys]
-    examined = with_cosignatures(examine(data, None, [TOP.vkey]), data, trusted, quorum)
+    examined = examine_with(data, None, trust([TOP.vkey], (), trusted, quorum))
     assert examined.verdict == expected
     assert any("cosigned the head of 5 events at 2027-01-15T08:00:00Z" in c.says for c in examined.claims)
 
@@ -113,9 +114,9 @@ def test_one_witness_is_not_two() -> None:
     twice = [key, Cosigner("other.example", b"\1" * 32).verifier.vkey]
     for keys in ([key, key], twice, [TOP.vkey], ["nonsense"]):
         with pytest.raises(NotProved):
-            with_cosignatures(examine(data, None, [TOP.vkey]), data, keys, None)
+            examine_with(data, None, trust([TOP.vkey], (), keys))
     with pytest.raises(NotProved):
-        with_cosignatures(examine(data, None, [TOP.vkey]), b'{"sequence": 1}', [key], None)
+        examine_with(b'{"sequence": 1}', None, trust([TOP.vkey], (), [key]))
 
 
 def test_a_checkpoint_is_a_file_of_its_own() -> None:

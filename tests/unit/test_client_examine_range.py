@@ -189,3 +189,10 @@ def test_a_window_without_its_neighbours_is_refuted(first: int, last: int, windo
 def test_an_event_missing_inside_a_window_is_refuted() -> None:
     """The neighbours may be left out of the events given, those inside not."""
     assert verdict(members(3, 9, (4, 9)), events(5, 8)) == "refuted"
+
+
+def test_a_window_said_to_be_empty_needs_its_neighbours() -> None:
+    """That nothing was received is not proved by a range of nothing, which is under every head."""
+    examined = examine(json.dumps(members(5, 4, (4, 9))).encode(), b"", [KEY])
+    assert examined.verdict == "refuted"
+    assert not any("window: 0 events" in claim.says for claim in examined.claims if claim.verdict == "proved")

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from indelible import telemetry
+from indelible.cli.monitor_metrics import MonitorMetrics
 from indelible.cli.root import COMMANDS, root
 from indelible.config import limits_from
 from indelible.http.openapi import build_openapi
@@ -91,9 +92,9 @@ def test_every_limit_can_be_set_and_is_read(name: str) -> None:
 
 
 def metric_names() -> set[str]:
-    """Every name that a scrape can show."""
+    """Every name that a scrape of the server or of a monitor can show."""
     names = set()
-    for family in telemetry.REGISTRY.collect():
+    for family in (*telemetry.REGISTRY.collect(), *MonitorMetrics().registry.collect()):
         kinds = {"counter": ("_total",), "histogram": ("", "_bucket", "_count", "_sum")}
         names |= {family.name + ending for ending in kinds.get(family.type, ("",))}
     return names

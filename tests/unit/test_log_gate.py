@@ -89,6 +89,13 @@ def roll_back_unpublished_head(database: apsw.Connection, path: Path, info: LogI
     (path / "objects" / checkpoint_key(info)).write_bytes(note)
 
 
+def leave_a_chunk_far_beyond(database: apsw.Connection, path: Path, info: LogInfo) -> None:
+    """The older head, and the chunk that it does not cover not right behind it."""
+    roll_back_unpublished_head(database, path, info)
+    ids = (chunk_id(info, 50), chunk_id(info, 9))
+    database.execute("UPDATE chunk SET id = ? WHERE id = ?", ids)
+
+
 def foreign_key(_database: apsw.Connection, path: Path, info: LogInfo) -> None:
     """A checkpoint that another master secret signed."""
     note = (path / "objects" / checkpoint_key(info)).read_bytes()
@@ -135,6 +142,8 @@ CASES: dict[str, tuple[Tamper, str]] = {
     "frontier": (sql("UPDATE head SET frontier = zeroblob(64) WHERE log = ?", key), "right edge"),
     "frontier length": (sql("UPDATE head SET frontier = x'00' WHERE log = ?", key), "right edge is damaged"),
     "size": (sql("UPDATE head SET size = 10 WHERE log = ?", key), "root at size 10 does not follow"),
+    "size of another kind": (sql("UPDATE head SET size = 'x' WHERE log = ?", key), "missing or damaged"),
+    "chunk far beyond": (leave_a_chunk_far_beyond, "beyond the head, which says 8"),
     "no head": (sql("DELETE FROM head WHERE log = ?", key), "no stored head"),
     "no last chunk": (sql("DELETE FROM chunk WHERE id = ?", lambda i: chunk_id(i, 9)), "missing or damaged"),
     "no middle chunk": (

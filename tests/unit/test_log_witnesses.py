@@ -61,7 +61,7 @@ async def witnessed(
         prover=world.prover,
         gate=world.gate,
         objects=world.objects,
-        signers=world.signers,
+        keys=world.keys,
         limits=replace(DEFAULT_LIMITS, witness_wait_seconds=1.0, **limits),
         clock=world.hands.clock(),
         on_conflict=lambda _info, _name, says: found.append(says),
@@ -148,7 +148,7 @@ def test_what_is_kept_grows_in_size_or_cosignatures(tmp_path: Path) -> None:
                         await world.publisher.at_least(info, number)
                     await until(lambda: puts[-1] == (7, 3))
             assert puts == sorted(puts)
-            stored = load_witnessed(world.objects, world.signers, info, policy)
+            stored = load_witnessed(world.objects, world.keys, info, policy)
             assert stored is not None
             assert (stored.published.size, stored.cosigned) == (7, frozenset({"w0", "w1"}))
 
@@ -199,8 +199,8 @@ def test_a_contradiction_is_kept_beside_the_log(tmp_path: Path) -> None:
                     for ask in (world.publisher.latest(info), world.publisher.at_least(info, 1)):
                         with pytest.raises(Problem):
                             await ask
-            publisher = Publisher(world.store.reader, world.objects, world.heads, world.signers, world.limits)
-            gate = Gate(world.store.reader, world.objects, world.signers, world.prover, publisher)
+            publisher = Publisher(world.store.reader, world.objects, world.heads, world.keys, world.limits)
+            gate = Gate(world.store.reader, world.objects, world.keys, world.prover, publisher)
             mismatch = gate.check(info)
             assert mismatch is not None
             assert "another history" in mismatch.found

@@ -51,6 +51,20 @@ def test_a_log_s_seed_is_hkdf_of_the_master_secret() -> None:
     assert derive_seed(MASTER, ORIGIN + "0") != derive_seed(MASTER, ORIGIN)
 
 
+def test_a_later_generation_has_a_seed_of_its_own() -> None:
+    """Generation 0 is what it always was; those after it have an info that no origin's first key can have."""
+    assert derive_seed(MASTER, ORIGIN, 0) == derive_seed(MASTER, ORIGIN)
+    for generation in (1, 2, 256, 2**32 - 1):
+        info = b"indelible/log-key/v2\x00" + ORIGIN.encode() + b"\x00" + generation.to_bytes(4, "big")
+        assert derive_seed(MASTER, ORIGIN, generation) == hkdf_by_hand(MASTER, info)
+    assert (
+        derive_seed(MASTER, ORIGIN, 1).hex()
+        == "094246c2ec8feeb0022e904ae3bb6e8520e39051d2754b99d25b87608f7e081b"
+    )
+    seeds = {derive_seed(MASTER, ORIGIN, generation) for generation in range(5)}
+    assert len(seeds) == 5
+
+
 def test_a_signer_is_named_after_its_log_and_shows_no_secret() -> None:
     """The signer's name is the origin, and neither repr nor str holds its seed."""
     seed = derive_seed(MASTER, ORIGIN)

@@ -10,6 +10,7 @@ from tests.harness.services import Bench, bench
 
 from indelible.model.instants import format_micros
 from indelible.service.framing import Framing
+from indelible.service.ranges import Wanted
 from indelible.service.types import Builtin, Caller
 
 Call = Callable[[Caller, str], Awaitable[Any]]
@@ -31,6 +32,8 @@ def all_calls(b: Bench) -> dict[str, Call]:
         "keys": s.proofs.keys,
         "inclusion": lambda c, log: s.proofs.inclusion(c, log, sequence=1),
         "consistency": lambda c, log: s.proofs.consistency(c, log, from_size=0),
+        "range": lambda c, log: s.proofs.range(c, log, first=1, last=1),
+        "evidence": lambda c, log: s.evidence.export(c, log, Wanted(), query="q"),
         "deploy": lambda c, log: s.views.deploy(c, log, "v", Builtin("compliance-report", "{}")),
         "views": s.views.list,
         "view": lambda c, log: s.views.get(c, log, "v"),

@@ -10,12 +10,12 @@ import click
 from indelible.cli.batches import DEFAULT_BATCH_EVENTS, Batch, cut_batches
 from indelible.cli.exits import CommandFailed
 from indelible.cli.output import Progress, print_json, print_members
-from indelible.cli.session import PATIENT, Session, with_session
+from indelible.cli.session import PATIENT, Session, with_pins, with_session
 from indelible.model.errors import Problem
 from indelible.model.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:  # the client is slow to import
-    from indelible.client import Client
+    from indelible.client import Client, Receipt
 
 
 @dataclass(slots=True)
@@ -50,6 +50,7 @@ class Tally:
 @click.option("--expected-sequence", type=click.IntRange(0), help="With --event: only at this head.")
 @click.option("--proof", is_flag=True, help="With --event: ask for a proof against a signed head.")
 @with_session
+@with_pins
 def append(
     session: Session,
     log: str,
@@ -79,13 +80,22 @@ def append(
                 expected_sequence=expected_sequence,
                 proof=proof,
             )
-        print_json(receipt)
+            print_json(receipt)  # before its head is compared: whatever comes of that, it was appended
+            _compare(client, log, receipt)
         return
     if idempotency_key is not None or expected_sequence is not None or proof:
         raise click.UsageError("--idempotency-key, --expected-sequence and --proof go with --event")
     assert file is not None  # noqa: S101 - one of the two is given, see above
     tally = _append_file(session, log, file, batch, run)
     _report(session, tally)
+
+
+def _compare(client: "Client", log: str, receipt: "Receipt") -> None:
+    """Compare the head under a receipt's proof with the last one seen, as far as the key may read it."""
+    try:
+        client.check_receipt(log, receipt)
+    except Problem as problem:
+        print(f"indelible: the head was not compared with the last one: {problem}", file=sys.stderr)
 
 
 def _check_json(event: str) -> None:

@@ -16,6 +16,7 @@ class Exit(IntEnum):
     LATER = 4  # refused for now; the same command may work later
     UNKNOWN = 5  # the call may or may not have had its effect: look before repeating it
     UNPROVED = 6  # nothing is wrong with what was checked, and not all of it could be
+    HISTORY_CHANGED = 7  # a log shows another history than the one that was seen before; evidence was written
     INTERRUPTED = 130  # Ctrl-C, as shells have it
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -32,6 +32,9 @@ _REPORT_EVERY = 1_000
 @click.option("--after-sequence", type=click.IntRange(0), help="Begin after this event.")
 @click.option("--from", "from_", metavar="TIME", help="Received at this time or later (RFC 3339).")
 @click.option("--to", metavar="TIME", help="Received before this time (RFC 3339).")
+@click.option("--evidence", is_flag=True, help="A zip that proves the events without a server.")
+@click.option("--first", type=click.IntRange(1), help="Evidence: from this event on.")
+@click.option("--last", type=click.IntRange(1), help="Evidence: up to this event.")
 @click.option("--exact", is_flag=True, help="NDJSON: payloads as base64 of their exact bytes.")
 @click.option("--raw", is_flag=True, help="CSV: do not guard cells that a spreadsheet would run as formulas.")
 @with_session
@@ -43,14 +46,25 @@ def export(
     after_sequence: int | None,
     from_: str | None,
     to: str | None,
+    first: int | None,
+    last: int | None,
     *,
+    evidence: bool,
     exact: bool,
     raw: bool,
 ) -> None:
     """Write the events of LOG, one a line or one a row, in their order.
 
     A missing sequence is an error, never a silent gap; a FILE gets its name only when it is whole.
+    With --evidence it is a zip of the events and of all that proves them: `indelible verify FILE` checks it.
     """
+    if evidence:
+        if exact or raw or after_sequence is not None or form != "ndjson":
+            raise click.UsageError("--evidence goes with --first and --last, or --from and --to, alone")
+        _export_evidence(session, log, output, {"first": first, "last": last, "from_": from_, "to": to})
+        return
+    if first is not None or last is not None:
+        raise click.UsageError("--first and --last go with --evidence")
     if exact and form == "csv":
         raise click.UsageError("--exact goes with --format ndjson")
     tries, seconds = PATIENT
@@ -60,6 +74,16 @@ def export(
         count = _write(iter(reader), file, _writer(file, form, raw=raw), total, log)
     if output != "-":
         _report(session, count, reader.last, output)
+
+
+def _export_evidence(session: Session, log: str, output: str, wanted: dict[str, Any]) -> None:
+    if output == "-" and sys.stdout.isatty():
+        raise click.UsageError("evidence is a zip: name a file with --output, or pipe it")
+    progress = Progress(f"exporting evidence of {log}", None, "bytes")
+    with session.client() as client, _destination(output) as file, progress:
+        written = client.evidence(log, file, told=progress.update, **wanted)
+    if output != "-":
+        _tell(session, {"bytes": written, "output": output})
 
 
 def _writer(file: BinaryIO, form: str, *, raw: bool) -> Callable[[bytes], bytes]:
@@ -109,7 +133,10 @@ def _destination(output: str) -> Iterator[BinaryIO]:
 
 
 def _report(session: Session, count: int, last: int | None, output: str) -> None:
-    members = {"events": count, "last_sequence": last, "output": output}
+    _tell(session, {"events": count, "last_sequence": last, "output": output})
+
+
+def _tell(session: Session, members: dict[str, Any]) -> None:
     if session.as_json:
         print_json(members)
     else:

@@ -11,11 +11,11 @@ from indelible.cli.output import Progress, print_json, print_members, print_tabl
 from indelible.cli.session import json_option
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
-_DATA = click.option("--data", required=True, type=_DIRECTORY, help="The data directory.")
+DATA = click.option("--data", required=True, type=_DIRECTORY, help="The data directory.")
 
 
 @click.command()
-@_DATA
+@DATA
 @click.option("--to", "target", required=True, type=_DIRECTORY, help="A new directory for the copy.")
 @click.option(
     "--include-secrets",
@@ -27,7 +27,7 @@ def backup(data: Path, target: Path, *, include_secrets: bool, as_json: bool) ->
     """Copy a data directory, consistently, while a server may be writing to it."""
     from indelible.operate.backup import back_up  # noqa: PLC0415 - brings the store in
 
-    with _telling() as tell:
+    with telling() as tell:
         manifest = back_up(data, target, include_secrets=include_secrets, progress=tell)
     if as_json:
         print_json(manifest)
@@ -74,7 +74,7 @@ def restore(
     """
     from indelible.operate.restore import restore as bring_back  # noqa: PLC0415 - brings the store in
 
-    with _telling() as tell:
+    with telling() as tell:
         done = bring_back(
             backup_directory, data, master_secret=master_secret, published=published, progress=tell
         )
@@ -86,13 +86,13 @@ def restore(
 
 
 @click.command()
-@_DATA
+@DATA
 @json_option
 def doctor(data: Path, *, as_json: bool) -> int:
     """Examine a data directory, beside a running server or without one. Exit code 1: something is bad."""
     from indelible.operate.doctor import examine, main_state  # noqa: PLC0415 - brings the store in
 
-    with _refusals():
+    with refusals():
         checks = list(examine(data))
     if as_json:
         print_json({"state": main_state(checks), "checks": [check._asdict() for check in checks]})
@@ -102,7 +102,7 @@ def doctor(data: Path, *, as_json: bool) -> int:
 
 
 @contextmanager
-def _telling() -> Iterator[Callable[[str, int, int], None]]:
+def telling() -> Iterator[Callable[[str, int, int], None]]:
     """Give what turns the steps of a long work into progress."""
     current: tuple[str, Progress] | None = None
 
@@ -115,7 +115,7 @@ def _telling() -> Iterator[Callable[[str, int, int], None]]:
         current[1].update(done, total)
 
     try:
-        with _refusals():
+        with refusals():
             yield tell
     finally:
         if current is not None:
@@ -123,7 +123,8 @@ def _telling() -> Iterator[Callable[[str, int, int], None]]:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def refusals() -> Iterator[None]:
+    """Tell a data directory that refuses as a failed command."""
     from indelible.store.base import StoreRefused  # noqa: PLC0415 - brings the store in
 
     try:

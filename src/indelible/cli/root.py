@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -13,6 +13,9 @@ from indelible import __version__
 from indelible.cli.exits import CommandFailed, Exit, Failure, explain_problem
 from indelible.cli.text import clean
 from indelible.model.errors import Problem
+
+if TYPE_CHECKING:  # the client is slow to import
+    from indelible.client import HistoryChanged
 
 
 class Place(NamedTuple):
@@ -26,12 +29,13 @@ class Place(NamedTuple):
 COMMANDS = {
     "demo": Place("demo", "demo", "Show the four calls against a real server, on real input."),
     "serve": Place("serve", "serve", "Run a server."),
-    "log": Place("logs", "log", "Create, list and look at logs."),
+    "log": Place("logs", "log", "Create and look at logs, publish their proofs, rotate their keys."),
     "append": Place("append", "append", "Append an event, or a file of events."),
     "events": Place("events", "events", "Read events, or follow them as they come."),
-    "export": Place("export", "export", "Write all events to a file, as NDJSON or CSV."),
+    "export": Place("export", "export", "Write events to a file: NDJSON, CSV, or evidence."),
     "proof": Place("verify", "proof", "Fetch the proof of events as a file."),
-    "verify": Place("verify", "verify", "Check a proof, a range or a receipt, without a server."),
+    "verify": Place("verify", "verify", "Check evidence, a proof, a range or a receipt, or a whole log."),
+    "monitor": Place("monitor", "monitor", "Watch logs: each new head must continue the last one."),
     "query": Place("query", "query", "Ask a view."),
     "view": Place("views", "view", "Deploy, list, look at and delete views."),
     "key": Place("keys", "key", "Create, list and revoke API keys."),
@@ -39,8 +43,15 @@ COMMANDS = {
     "witness": Place("witness", "witness", "Be a witness: cosign the checkpoints of logs."),
     "backup": Place("operate", "backup", "Write a consistent copy while the server runs."),
     "restore": Place("operate", "restore", "Make a data directory from a backup, verified first."),
+    "fsck": Place("fsck", "fsck", "Recompute a store, and name all that was changed underneath."),
     "doctor": Place("operate", "doctor", "Look for what is wrong with a deployment."),
 }
+
+
+SERVER_LIBRARIES = frozenset(
+    {"apsw", "httptools", "prometheus_client", "structlog", "tzdata", "uvloop", "wasmtime"}
+)
+"""What the extra `server` brings; an installation that only calls and checks is without it."""
 
 
 class LazyGroup(click.Group):
@@ -93,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read has enough (`| head`): nothing to say, and no second failure when Python exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
-    except (Problem, CommandFailed, OSError, ValueError) as error:
+    except (Problem, CommandFailed, OSError, ValueError, ModuleNotFoundError) as error:
         return report(explain(error), as_json="--json" in given)
     return outcome if isinstance(outcome, int) else Exit.OK
 
@@ -118,20 +129,44 @@ def explain(error: Exception) -> Failure:
         return explain_problem(error)
     if isinstance(error, CommandFailed):
         return Failure(Exit.REFUSED, str(error), {"code": "command_failed", "detail": str(error)})
-    from indelible.client import NotProved, UnexpectedAnswer, Unreachable  # noqa: PLC0415 - slow to import
+    if isinstance(error, ModuleNotFoundError) and error.name in SERVER_LIBRARIES:
+        says = f"this command needs the server's libraries ({error.name}): pip install 'indelible[server]'"
+        return Failure(Exit.REFUSED, says, {"code": "not_installed", "detail": says})
+    from indelible import client  # noqa: PLC0415 - slow to import
 
-    if isinstance(error, Unreachable):
-        sentence = f"{error}. Start a server with `indelible serve --data DIR`, or name another with --url."
-        return Failure(Exit.UNREACHABLE, sentence, {"code": "unreachable", "detail": str(error)})
-    if isinstance(error, UnexpectedAnswer):
-        return Failure(Exit.UNREACHABLE, str(error), {"code": "unexpected_answer", "detail": str(error)})
-    if isinstance(error, NotProved):
-        return Failure(Exit.REFUSED, str(error), {"code": "not_proved", "detail": str(error)})
+    if isinstance(error, client.HistoryChanged):
+        return _changed(error)
+    ours: tuple[tuple[type[Exception], Exit, str, str], ...] = (
+        (client.Unreachable, Exit.UNREACHABLE, "unreachable", _NO_ANSWER),
+        (client.UnexpectedAnswer, Exit.UNREACHABLE, "unexpected_answer", ""),
+        (client.PinsUnusable, Exit.REFUSED, "pins_unusable", _NO_PINS),
+        (client.NotProved, Exit.REFUSED, "not_proved", ""),
+    )
+    for kind, code, name, advice in ours:
+        if isinstance(error, kind):
+            return Failure(code, f"{error}{advice}", {"code": name, "detail": str(error)})
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         sentence = f"{where}{error.strerror or error}"
         return Failure(Exit.REFUSED, sentence, {"code": "os_error", "detail": sentence})
     raise error
+
+
+_NO_ANSWER = ". Start a server with `indelible serve --data DIR`, or name another with --url."
+_NO_PINS = ". Name another folder with --pins, or do without with --no-pins."
+
+
+def _changed(error: "HistoryChanged") -> Failure:
+    members: dict[str, object] = {
+        "code": "history_changed",
+        "kind": error.kind,
+        "detail": str(error),
+        "origin": error.origin,
+        "evidence": str(error.evidence) if error.evidence else None,
+        "pinned": error.pinned.decode(errors="replace"),
+        "seen": error.seen.decode(errors="replace"),
+    }
+    return Failure(Exit.HISTORY_CHANGED, f"HISTORY CHANGED ({error.kind}): {error}", members)
 
 
 def report(failure: Failure, *, as_json: bool) -> int:

@@ -26,6 +26,11 @@ from indelible.config import Settings, SettingsError, from_environment
     is_flag=True,
     help="Believe the clock at this start, though it is more than a day past the last time alive.",
 )
+@click.option(
+    "--signer-command",
+    metavar="CMD",
+    help="Ask this command for the keys of new logs and for their signatures: an HSM's or a KMS's.",
+)
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="A PEM file: certificate and chain.")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="A PEM file: the private key.")
 @click.option(
@@ -48,6 +53,7 @@ def serve(
     host: str,
     port: int,
     name: str | None,
+    signer_command: str | None,
     tls_cert: Path | None,
     tls_key: Path | None,
     witness_policy: Path | None,
@@ -74,6 +80,7 @@ def serve(
             name=name,
             no_auth=no_auth,
             accept_clock=accept_clock,
+            signer_command=signer_command,
             tls_cert=tls_cert,
             tls_key=tls_key,
             log_json=log_json,

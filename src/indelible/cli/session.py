@@ -1,18 +1,21 @@
 """Where the server is and with which key to call it: the options that commands share."""
 
 import functools
+import json
 import os
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from indelible.cli.exits import CommandFailed
+from indelible.cli.text import clean
 
 if TYPE_CHECKING:  # the client is slow to import
-    from indelible.client import Client
+    from indelible.client import Client, Pin, PinStore
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -23,18 +26,25 @@ PATIENT = (10, 120.0)
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A server and a key, and whether answers are wanted as JSON."""
+    """A server and a key, whether answers are wanted as JSON, and where heads are remembered."""
 
     url: str
     key: str | None
     certificates: str | None
     as_json: bool
+    pins: Path | None = None
 
     def client(self, *, tries: int = 4, seconds: float = 30.0) -> "Client":
         """Return a client for this server."""
         from indelible.client import Client, Retry  # noqa: PLC0415 - slow to import
 
-        return Client(self.url, self.key, retry=Retry(tries, seconds), certificates=self.certificates)
+        return Client(
+            self.url,
+            self.key,
+            retry=Retry(tries, seconds),
+            certificates=self.certificates,
+            pins=open_pins(self.pins, as_json=self.as_json),
+        )
 
 
 def read_key(key_file: str | None) -> str | None:
@@ -58,6 +68,65 @@ def read_key(key_file: str | None) -> str | None:
     if not key or not key.isascii() or any(character.isspace() for character in key):
         raise CommandFailed(f"the key file {path} must hold one key and nothing else")
     return key
+
+
+def default_pins() -> Path:
+    """Where heads are remembered unless an option says otherwise: state of the user's, by the XDG rules."""
+    named = os.environ.get("INDELIBLE_PINS")
+    if named:
+        return Path(named).expanduser()
+    state = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(state) if Path(state).is_absolute() else Path.home() / ".local/state") / "indelible" / "pins"
+
+
+def open_pins(folder: Path | None, *, as_json: bool) -> "PinStore | None":
+    """Return the store of heads in a folder, which says on standard error what it sees for the first time."""
+    if folder is None:
+        return None
+    from indelible.client import PinStore  # noqa: PLC0415 - slow to import
+
+    def tell(pin: "Pin") -> None:
+        origin, size, key = pin.head.origin, pin.head.size, pin.verifier.vkey
+        if as_json:
+            seen = {"notice": "first_sight", "origin": origin, "size": size, "verifier_key": key}
+            print(json.dumps(seen), file=sys.stderr)
+            return
+        says = (
+            f"first sight of {origin} with {size} events: there is nothing to compare it with. Head and "
+            f"key are trusted on first use, and remembered in {folder}. Compare the key with one from its "
+            f"operator, unless you gave it yourself: {key}"
+        )
+        print(f"indelible: {clean(says)}", file=sys.stderr)
+
+    return PinStore(folder, tell)
+
+
+def pins_options(command: _F) -> _F:
+    """Add `--pins` and `--no-pins` as the argument `pins`: a folder, or None."""
+
+    @functools.wraps(command)
+    def wrapped(*arguments: Any, pins: Path | None, no_pins: bool, **named: Any) -> Any:
+        if no_pins and pins is not None:
+            raise click.UsageError("--pins and --no-pins exclude each other")
+        return command(*arguments, pins=None if no_pins else pins or default_pins(), **named)
+
+    folder = click.Path(file_okay=False, path_type=Path)
+    for option in (
+        click.option("--no-pins", is_flag=True, help="Compare with nothing, and remember nothing."),
+        click.option("--pins", type=folder, metavar="DIR", help="Where heads of logs are remembered."),
+    ):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[return-value]  # click's options keep the function they decorate
+
+
+def with_pins(command: _F) -> _F:
+    """Below `with_session`: the session's client compares each checkpoint with the last one seen."""
+
+    @functools.wraps(command)
+    def wrapped(session: Session, *arguments: Any, pins: Path | None, **named: Any) -> Any:
+        return command(replace(session, pins=pins), *arguments, **named)
+
+    return pins_options(wrapped)  # type: ignore[return-value]  # click's options keep the function they decorate
 
 
 def json_option(command: _F) -> _F:

@@ -1,7 +1,9 @@
 """The SDK: an HTTP client and what checks a log without trusting its server."""
 
 from indelible.client.client import DEFAULT_URL, Client
-from indelible.client.errors import NotProved, UnexpectedAnswer, Unreachable
+from indelible.client.continuity import Sighting
+from indelible.client.errors import HistoryChanged, NotProved, PinsUnusable, UnexpectedAnswer, Unreachable
+from indelible.client.pins import Pin, PinStore
 from indelible.client.results import (
     Answer,
     BatchReceipt,
@@ -12,11 +14,13 @@ from indelible.client.results import (
     InclusionProof,
     Key,
     Log,
+    LogKey,
     Receipt,
     View,
     Workspace,
 )
 from indelible.client.transport import Retry
+from indelible.client.trust import key_history
 from indelible.client.verify import (
     verify_checkpoint,
     verify_consistency,
@@ -25,6 +29,7 @@ from indelible.client.verify import (
     verify_receipt,
 )
 from indelible.model.errors import Problem
+from indelible.notes.statements import KeyHistory
 
 __all__ = [
     "DEFAULT_URL",
@@ -35,17 +40,25 @@ __all__ = [
     "Event",
     "EventPage",
     "Head",
+    "HistoryChanged",
     "InclusionProof",
     "Key",
+    "KeyHistory",
     "Log",
+    "LogKey",
     "NotProved",
+    "Pin",
+    "PinStore",
+    "PinsUnusable",
     "Problem",
     "Receipt",
     "Retry",
+    "Sighting",
     "UnexpectedAnswer",
     "Unreachable",
     "View",
     "Workspace",
+    "key_history",
     "verify_checkpoint",
     "verify_consistency",
     "verify_inclusion",

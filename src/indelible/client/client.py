@@ -1,10 +1,12 @@
 """The client: one method for each call of the HTTP contract, typed answers, safe retries."""
 
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from indelible.client.keys import KeyCalls
 from indelible.client.logs import LogCalls
+from indelible.client.pins import PinStore
 from indelible.client.transport import Retry, Transport
 from indelible.client.views import ViewCalls
 
@@ -23,6 +25,8 @@ class Client(LogCalls, ViewCalls, KeyCalls):
         retry: how long to persist.
         timeout_seconds: how long one exchange may take.
         certificates: a file of certificates to trust in place of the system's.
+        pins: where the heads of logs are remembered (a folder, or a `PinStore`). Each checkpoint that a call
+            brings must then continue the last one, or the call raises `HistoryChanged`. None: not compared.
     """
 
     def __init__(
@@ -33,6 +37,7 @@ class Client(LogCalls, ViewCalls, KeyCalls):
         retry: Retry | None = None,
         timeout_seconds: float = 60.0,
         certificates: str | None = None,
+        pins: PinStore | Path | str | None = None,
     ) -> None:
         super().__init__(
             Transport(
@@ -43,6 +48,7 @@ class Client(LogCalls, ViewCalls, KeyCalls):
                 certificates=certificates,
             )
         )
+        self.pins = pins if isinstance(pins, PinStore | None) else PinStore(Path(pins))
 
     def __enter__(self) -> Self:
         return self

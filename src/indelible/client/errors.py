@@ -4,6 +4,8 @@
     Unreachable          no answer came
     UnexpectedAnswer     an answer came that this client does not understand
     NotProved            an answer came, and its proof does not hold
+    HistoryChanged       a NotProved: a log shows another history than the one that was seen before
+    PinsUnusable         what was seen before cannot be read or kept
 
 A code that this client does not know yet (a newer server) becomes the nearest one of the table, with the
 server's own code in the fact `server_code`.
@@ -11,6 +13,8 @@ server's own code in the fact `server_code`.
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
 
 from indelible.model.errors import CODES, Effect, Problem
 
@@ -46,6 +50,33 @@ class UnexpectedAnswer(ValueError):
 
 class NotProved(ValueError):
     """A receipt, a proof or a checkpoint does not hold."""
+
+
+Change = Literal["rollback", "fork", "rewritten", "key", "replaced"]
+"""In which way a history changed; `client/conflict.py` has the words."""
+
+
+class HistoryChanged(NotProved):
+    """A log shows another history than the one that was seen before. Both signed notes are the evidence.
+
+    `pinned` is the head that was remembered and `seen` the one shown now, as they were signed; `evidence`
+    is the file that holds both, None where it could not be written.
+    """
+
+    def __init__(
+        self, kind: Change, says: str, *, origin: str, pinned: bytes, seen: bytes, evidence: Path | None
+    ) -> None:
+        where = f" The evidence is in {evidence}." if evidence else ""
+        super().__init__(f"{says}{where}")
+        self.kind: Change = kind
+        self.origin = origin
+        self.pinned = pinned
+        self.seen = seen
+        self.evidence = evidence
+
+
+class PinsUnusable(ValueError):
+    """What was remembered of a log cannot be read or kept, so nothing can be compared with it."""
 
 
 def read_problem(status: int, body: bytes, retry_after: str | None = None) -> Problem:

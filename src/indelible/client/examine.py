@@ -6,44 +6,43 @@ come from somewhere else than the file.
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Literal, NamedTuple
-from uuid import UUID
+from typing import BinaryIO, Literal, NamedTuple
 
-import msgspec
-
-from indelible.client.claims import Claim, Verdict, check_signature, when
-from indelible.client.cosigned import check_cosignatures, checkpoint_of, parse_witnesses
+from indelible.client.claims import Claim, Verdict, check_signature
+from indelible.client.cosigned import check_cosignatures, checkpoint_of
 from indelible.client.errors import NotProved
 from indelible.client.examine_deployment import examine_deployment, is_deployment
+from indelible.client.examine_evidence import ZIP_MAGIC, Told, examine_evidence
+from indelible.client.examine_proof import OpenedProof, examine_proof, open_proof
 from indelible.client.examine_range import examine_range, is_range
 from indelible.client.results import Receipt
-from indelible.client.verify import verify_receipt
-from indelible.merkle import entry as entries
-from indelible.merkle import proofs
-from indelible.merkle.hashing import leaf_hash
-from indelible.model.limits import DEFAULT_LIMITS
-from indelible.notes.checkpoint import Checkpoint, parse_checkpoint
-from indelible.notes.keys import Verifier
+from indelible.client.trust import Trust, trust
+from indelible.client.verify import is_of, read_receipt, verify_receipt
+from indelible.model.limits import DEFAULT_LIMITS, Limits
+from indelible.notes.checkpoint import parse_checkpoint
 from indelible.notes.note import parse_note
-from indelible.notes.tlogproof import HEADER, EventExtra, TlogProof, open_extra, parse_tlog_proof
+from indelible.notes.statements import KeyHistory
+from indelible.notes.tlogproof import HEADER
 
 
 class Examined(NamedTuple):
     """What a file is, and its claims one by one. Only when each is proved is the whole proved."""
 
-    kind: Literal["proof", "receipt", "range", "deployment", "checkpoint"]
+    kind: Literal["proof", "receipt", "range", "evidence", "log", "deployment", "checkpoint"]
     claims: tuple[Claim, ...]
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the claims'."""
+        """The worst of the claims', where what is only stated does not count."""
         verdicts = {claim.verdict for claim in self.claims}
         if "refuted" in verdicts:
             return "refuted"
         return "unproved" if "unproved" in verdicts else "proved"
 
 
-def examine(data: bytes, payload: bytes | None, keys: Sequence[str]) -> Examined:
+def examine(
+    data: bytes, payload: bytes | None, keys: Sequence[str], statements: Sequence[bytes] = ()
+) -> Examined:
     """Examine a tlog-proof, a receipt, a range proof or a checkpoint, with the events where they are at hand.
 
     Args:
@@ -51,14 +50,29 @@ def examine(data: bytes, payload: bytes | None, keys: Sequence[str]) -> Examined
         payload: the event as it was appended, byte for byte; for a range, its events as NDJSON with
             `payload_base64`. None leaves that claim unproved.
         keys: verifier keys that are trusted (`<origin>+<id>+<base64>`).
+        statements: key statements of their logs, by which others follow them.
 
     Raises:
-        NotProved: it is neither, or a key is malformed.
+        NotProved: it is neither, a key is malformed, or a statement does not hold.
     """
-    try:
-        trusted = [Verifier.parse(key) for key in keys]
-    except ValueError as error:
-        raise NotProved(f"a key that was given is malformed: {error}") from None
+    return examine_with(data, payload, trust(keys, statements))
+
+
+def examine_with(data: bytes, payload: bytes | None, given: Trust) -> Examined:
+    """Examine as `examine` does, with all that is trusted; witnesses add claims of their own.
+
+    Raises:
+        NotProved: as `examine`; witnesses were given, and there is no checkpoint in it.
+    """
+    examined = _examine(data, payload, given)
+    if not given.witnesses:
+        return examined
+    claims = check_cosignatures(checkpoint_of(data), given.witnesses, given.quorum)
+    return examined._replace(claims=(*examined.claims, *claims))
+
+
+def _examine(data: bytes, payload: bytes | None, given: Trust) -> Examined:
+    trusted = given.histories()
     if data.startswith(HEADER.encode()):
         return Examined("proof", tuple(_proof(data, payload, trusted)))
     if data.lstrip()[:1] == b"{" and is_range(data):
@@ -75,73 +89,56 @@ def examine(data: bytes, payload: bytes | None, keys: Sequence[str]) -> Examined
     )
 
 
-# ---------------------------------------------------------------------- a proof
+def examine_file(
+    file: BinaryIO,
+    payload: bytes | None,
+    given: Trust | Sequence[str],
+    limits: Limits = DEFAULT_LIMITS,
+    told: Told = lambda _done, _all: None,
+) -> Examined:
+    """Examine what `examine` does, or an evidence file of any size; the first bytes say which it is.
+
+    Args:
+        file: seekable, at its beginning.
+        payload: as `examine` takes it; an evidence file has its events with it.
+        given: what is trusted (`trust`), or verifier keys alone; key statements are in an evidence file too.
+        limits: `proof_file_bytes`, and for an evidence file those named `evidence_…`.
+        told: is called while an evidence file is read: bytes of events read, and of how many.
+
+    Raises:
+        NotProved: it is none of these or too large for one, a key is malformed, or events were given to an
+            evidence file.
+        OSError: the file cannot be read.
+    """
+    trusted = given if isinstance(given, Trust) else trust(given)
+    magic = file.read(len(ZIP_MAGIC))
+    file.seek(0)
+    if magic == ZIP_MAGIC:
+        if payload is not None:
+            raise NotProved("an evidence file has its events in it: give no others")
+        return Examined("evidence", tuple(examine_evidence(file, trusted, limits, told)))
+    data = file.read(limits.proof_file_bytes + 1)
+    if len(data) > limits.proof_file_bytes:
+        raise NotProved(f"that has more than {limits.proof_file_bytes} bytes: it is no proof and no receipt")
+    return examine_with(data, payload, trusted)
 
 
-class _Opened(NamedTuple):
-    """A proof taken apart, and not verified."""
-
-    proof: TlogProof
-    extra: EventExtra
-    event: entries.Entry
-    head: Checkpoint
-
-
-def _open(data: bytes) -> _Opened:
-    """Take a proof apart; raises ValueError."""
-    proof = parse_tlog_proof(data)
-    extra = open_extra(proof)
-    head = parse_checkpoint(parse_note(proof.checkpoint).text)
-    return _Opened(proof, extra, entries.decode_entry(extra.entry), head)
-
-
-def _proof(data: bytes, payload: bytes | None, trusted: Sequence[Verifier]) -> list[Claim]:
+def _proof(data: bytes, payload: bytes | None, trusted: Sequence[KeyHistory]) -> list[Claim]:
     try:
-        opened = _open(data)
+        opened = open_proof(data)
     except ValueError as error:
         return [Claim("refuted", f"The proof is malformed: {error}")]
-    return _opened(opened, payload, trusted)
-
-
-def _opened(opened: _Opened, payload: bytes | None, trusted: Sequence[Verifier]) -> list[Claim]:
-    return [
-        check_signature(opened.proof.checkpoint, opened.head, trusted),
-        _inclusion(opened),
-        _content(payload, opened.event, opened.extra.salt),
-    ]
-
-
-def _inclusion(opened: _Opened) -> Claim:
-    proof, event, head = opened.proof, opened.event, opened.head
-    says = f"event {event.sequence}, received {when(event.time)} from the key {UUID(bytes=event.writer)}"
-    leaf = leaf_hash(opened.extra.entry)
-    try:
-        proofs.verify_inclusion(proof.leaf_index, head.size, leaf, proof.hashes, head.root)
-    except ValueError as error:
-        return Claim("refuted", f"It is not proved that {says}, is under that head: {error}")
-    return Claim("proved", f"Under that head stands {says}.")
-
-
-def _content(payload: bytes | None, event: entries.Entry, salt: bytes) -> Claim:
-    if payload is None:
-        return Claim("unproved", "What the event says was not checked: its bytes were not given.")
-    if entries.commitment(salt, payload) != event.commitment:
-        return Claim("refuted", f"The {len(payload)} bytes given are not what event {event.sequence} says.")
-    return Claim(
-        "proved", f"The {len(payload)} bytes given are what event {event.sequence} says, byte for byte."
-    )
+    return examine_proof(opened, payload, trusted)
 
 
 # ---------------------------------------------------------------------- a receipt
 
 
-def _receipt(data: bytes, payload: bytes | None, trusted: Sequence[Verifier]) -> list[Claim]:
-    if len(data) > DEFAULT_LIMITS.tlog_proof_bytes * 2:  # its proof, with escapes
-        return [Claim("refuted", "The receipt is malformed: it is too long.")]
+def _receipt(data: bytes, payload: bytes | None, trusted: Sequence[KeyHistory]) -> list[Claim]:
     try:
-        receipt = msgspec.json.decode(data, type=Receipt)
-    except (ValueError, RecursionError) as error:
-        return [Claim("refuted", f"The receipt is malformed: {error}")]
+        receipt = read_receipt(data)
+    except NotProved as error:
+        return [Claim("refuted", _sentence(error))]
     claims = [_own_words(receipt, payload)]
     if receipt.proof is None:
         claims.append(
@@ -153,10 +150,10 @@ def _receipt(data: bytes, payload: bytes | None, trusted: Sequence[Verifier]) ->
         )
         return claims
     try:
-        opened = _open(receipt.proof.encode())
+        opened = open_proof(receipt.proof.encode())
     except ValueError as error:
         return [*claims, Claim("refuted", f"The receipt's proof is malformed: {error}")]
-    return [*claims, _same_event(receipt, opened), *_opened(opened, payload, trusted)]
+    return [*claims, _same_event(receipt, opened), *examine_proof(opened, payload, trusted)]
 
 
 def _own_words(receipt: Receipt, payload: bytes | None) -> Claim:
@@ -165,27 +162,18 @@ def _own_words(receipt: Receipt, payload: bytes | None) -> Claim:
     try:
         verify_receipt(receipt, payload)
     except NotProved as error:
-        return Claim("refuted", f"{str(error)[:1].upper()}{str(error)[1:]}.")
+        return Claim("refuted", _sentence(error))
     return Claim("proved", f"The receipt of event {receipt.sequence} is for the {len(payload)} bytes given.")
 
 
-def _same_event(receipt: Receipt, opened: _Opened) -> Claim:
-    if leaf_hash(opened.extra.entry).hex() != receipt.leaf_hash or opened.head.origin != receipt.origin:
+def _sentence(error: NotProved) -> str:
+    return f"{str(error)[:1].upper()}{str(error)[1:]}."
+
+
+def _same_event(receipt: Receipt, opened: OpenedProof) -> Claim:
+    if not is_of(opened, receipt):
         return Claim("refuted", "The receipt's proof is of another event, or of another log.")
     return Claim("proved", "The receipt and its proof speak of the same event of the same log.")
-
-
-def with_cosignatures(
-    examined: Examined, data: bytes, witnesses: Sequence[str], quorum: int | None
-) -> Examined:
-    """Add what witnesses say: `witnesses` are verifier keys that are trusted, `quorum` how many suffice.
-
-    Raises:
-        NotProved: a key is malformed, or the file has no checkpoint.
-    """
-    keys = parse_witnesses(witnesses)
-    claims = check_cosignatures(checkpoint_of(data), keys, quorum)
-    return examined._replace(claims=(*examined.claims, *claims))
 
 
 def members(examined: Examined) -> dict[str, object]:

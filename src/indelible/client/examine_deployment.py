@@ -12,8 +12,8 @@ from indelible.model.limits import DEFAULT_LIMITS
 from indelible.model.names import HEAD_EVENT
 from indelible.model.types import SERVER_WRITER
 from indelible.notes.checkpoint import Checkpoint, parse_checkpoint
-from indelible.notes.keys import Verifier
 from indelible.notes.note import parse_note
+from indelible.notes.statements import KeyHistory
 from indelible.notes.tlogproof import EventExtra, TlogProof, open_extra, parse_tlog_proof
 
 _ROOT_HEX = 64
@@ -56,7 +56,7 @@ def _head(event: str) -> Checkpoint:
     return Checkpoint(head.origin, head.size, bytes.fromhex(head.root))
 
 
-def examine_deployment(data: bytes, trusted: Sequence[Verifier]) -> list[Claim]:
+def examine_deployment(data: bytes, trusted: Sequence[KeyHistory]) -> list[Claim]:
     """Examine such a proof: whose head is listed, under which head of the log of heads, signed by whom."""
     if len(data) > DEFAULT_LIMITS.tlog_proof_bytes * 2:  # its proof, with escapes
         return [Claim("refuted", "The proof is malformed: it is too long.")]

@@ -14,11 +14,11 @@ from indelible.merkle.hashing import leaf_hash
 from indelible.merkle.ranges import verify_range
 from indelible.model.instants import parse_instant
 from indelible.notes.checkpoint import Checkpoint, parse_checkpoint
-from indelible.notes.keys import Verifier
 from indelible.notes.note import parse_note
+from indelible.notes.statements import KeyHistory
 
 
-def examine_range(data: bytes, events: bytes | None, trusted: Sequence[Verifier]) -> list[Claim]:
+def examine_range(data: bytes, events: bytes | None, trusted: Sequence[KeyHistory]) -> list[Claim]:
     """Examine a range proof; `events` are those events as NDJSON, with their exact bytes, or None."""
     try:
         proof = msgspec.json.decode(data, type=RangeProof)
@@ -82,28 +82,35 @@ def _window(
     if any(later.time < earlier.time for earlier, later in pairwise(found)):
         yield Claim("refuted", "The times of the events go back, so none of them bounds a window.")
         return
+    if not found and head.size:
+        yield Claim("refuted", "The window is not complete: the events beside it are left out.")
+        return
     yield Claim("proved", f"Received in the window: {len(inside)} events ({where}).")
-    yield _beginning(found, low)
-    yield _end(found, high, head)
+    yield window_beginning(found[0] if found else None, low)
+    yield window_end(found[-1] if found else None, high, head)
 
 
-def _beginning(found: Sequence[entries.Entry], low: int | None) -> Claim:
-    if low is None or not found or found[0].sequence == 1:
+def window_beginning(first: entries.Entry | None, low: int | None) -> Claim:
+    """Whether a window (µs) is complete at its beginning, given the first entry of its range."""
+    if low is None or first is None:
         return Claim("proved", "The window is complete at its beginning: the log begins inside it.")
-    before = found[0]
-    if before.time < low:
-        says = f"event {before.sequence} was received {when(before.time)}, before the window"
+    if first.time < low:
+        says = f"event {first.sequence} was received {when(first.time)}, before the window"
         return Claim("proved", f"The window is complete at its beginning: {says}.")
+    if first.sequence == 1:
+        return Claim("proved", "The window is complete at its beginning: the log begins inside it.")
     return Claim("refuted", "The window is not complete at its beginning: earlier events are left out.")
 
 
-def _end(found: Sequence[entries.Entry], high: int | None, head: Checkpoint) -> Claim:
-    """Times never decrease, so what follows an event after the window is after it too."""
-    if found and high is not None and found[-1].time >= high:
-        after = found[-1]
-        says = f"event {after.sequence} was received {when(after.time)}, after it"
+def window_end(last: entries.Entry | None, high: int | None, head: Checkpoint) -> Claim:
+    """Whether a window (µs) is complete at its end, given the last entry of its range.
+
+    Times never decrease, so what follows an event after the window is after it too.
+    """
+    if last is not None and high is not None and last.time >= high:
+        says = f"event {last.sequence} was received {when(last.time)}, after it"
         return Claim("proved", f"The window is complete at its end: {says}.")
-    if found and found[-1].sequence != head.size:
+    if last is not None and last.sequence != head.size:
         return Claim("refuted", "The window is not complete at its end: later events are left out.")
     return Claim(
         "unproved",

@@ -1,12 +1,16 @@
 """The calls on logs: create, append, read, prove."""
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, BinaryIO
 
 import msgspec
 
 from indelible.client.base import Calls, path_to
+from indelible.client.continuity import Sighting, check_history
+from indelible.client.errors import NotProved
+from indelible.client.examine_proof import open_proof
+from indelible.client.pins import PinStore
 from indelible.client.reading import EventReader, Order, event_params
 from indelible.client.results import (
     BatchReceipt,
@@ -15,20 +19,33 @@ from indelible.client.results import (
     EventPage,
     InclusionProof,
     Log,
+    LogKey,
     Receipt,
 )
+from indelible.client.tiled import TiledLog
 from indelible.client.transport import Reply
+from indelible.client.verify import is_of
+from indelible.notes.evidence import MEDIA_TYPE
+from indelible.notes.tlogproof import parse_tlog_proof
 
 _NDJSON = "application/x-ndjson"
 
 
 class LogCalls(Calls):
-    """Logs and their events."""
+    """Logs and their events. With `pins`, a checkpoint that a call brings must continue the last one."""
 
-    def create_log(self, name: str, *, erasable: bool = False) -> Log:
+    pins: PinStore | None = None
+
+    def create_log(self, name: str, *, erasable: bool = False, public_proofs: bool = False) -> Log:
         """Create a log. A name that is taken is the refusal `name_taken`, with the fact `log_id`."""
-        body = {"name": name, "erasable": True} if erasable else {"name": name}
+        wanted = {"erasable": erasable, "public_proofs": public_proofs}
+        body = {"name": name, **{member: True for member, value in wanted.items() if value}}
         return self._decode(self._send_json("POST", "/logs", body), Log)
+
+    def publish_proofs(self, log: str, *, public: bool = True) -> Log:
+        """Let all who know the log's id see its checkpoint, tiles and keys without a key, or nobody again."""
+        body = {"public_proofs": public}
+        return self._decode(self._send_json("PATCH", path_to("logs", log), body, repeatable=True), Log)
 
     def log(self, log: str) -> Log:
         """Return a log and its head."""
@@ -59,7 +76,8 @@ class LogCalls(Calls):
         """Append one event: these exact bytes, or a mapping written as JSON.
 
         A key is made where none is given, so that an append whose answer got lost is tried again without
-        being doubled.
+        being doubled. The head under a proof is not compared with the pin, since an append that had its
+        effect must not look failed: `check_receipt` does that.
         """
         headers = _append_headers(idempotency_key, expected_sequence)
         if proof:
@@ -201,15 +219,62 @@ class LogCalls(Calls):
 
     def checkpoint(self, log: str) -> bytes:
         """Return the newest published checkpoint, a signed note."""
-        return self.transport.send("GET", path_to("logs", log, "checkpoint")).body
+        note = self.transport.send("GET", path_to("logs", log, "checkpoint")).body
+        self.check_history(log, note)
+        return note
+
+    def check_history(self, log: str, checkpoint: bytes) -> Sighting | None:
+        """Compare a checkpoint with the last one seen, and remember it; None for a client without pins.
+
+        The calls that bring a checkpoint do this by themselves.
+
+        Raises:
+            HistoryChanged: it is another history; the exception has both notes, and the file with them.
+            NotProved: the checkpoint is malformed, or not signed with the key that was first seen.
+            PinsUnusable: what was seen cannot be read or kept.
+        """
+        if self.pins is None:
+            return None
+        return check_history(self.pins, TiledLog(self.transport, path_to("logs", log)), checkpoint)
+
+    def check_receipt(self, log: str, receipt: Receipt) -> Sighting | None:
+        """Do what `check_history` does with the head under a receipt's proof; None where it has none."""
+        if self.pins is None or receipt.proof is None:
+            return None
+        return self.check_history(log, _head_under(receipt.proof.encode()))
 
     def log_keys(self, log: str) -> Any:
         """Return what the server says of the log's signing keys. Trust a key that came another way."""
         return self._parse(self.transport.send("GET", path_to("logs", log, "keys")).body, object)
 
+    def rotate_key(self, log: str) -> LogKey:
+        """Let another key follow the one that signs the log's heads, and return it with its statement."""
+        return self._decode(self.transport.send("POST", path_to("logs", log, "keys")), LogKey)
+
     def proof(self, log: str, sequence: int) -> bytes:
         """Return the proof of one event as a file (C2SP tlog-proof); `verify_proof` checks it."""
-        return self.transport.send("GET", path_to("logs", log, "events", str(sequence), "proof")).body
+        text = self.transport.send("GET", path_to("logs", log, "events", str(sequence), "proof")).body
+        if self.pins is not None:
+            self.check_history(log, _head_under(text))
+        return text
+
+    def proof_of(self, receipt: Receipt) -> bytes:
+        """Get the proof of the event that a receipt speaks of, as `proof` does.
+
+        Raises:
+            NotProved: what the server gives is no proof of that event.
+        """
+        log_id = receipt.origin.rpartition("/logs/")[2]
+        text = self.proof(log_id, receipt.sequence)
+        try:
+            opened = open_proof(text)
+        except ValueError as error:
+            raise NotProved(f"the server gives no proof of event {receipt.sequence}: {error}") from None
+        if not is_of(opened, receipt):
+            raise NotProved(
+                f"the log has another event {receipt.sequence} than the receipt: keep the receipt as evidence"
+            )
+        return text
 
     def range_proof(
         self,
@@ -221,9 +286,36 @@ class LogCalls(Calls):
         to: str | None = None,
     ) -> bytes:
         """Return the proof of a run of events, or of a window of time, as a file; `examine` checks it."""
-        given = {"first": first, "last": last, "from": from_, "to": to}
-        params = [(name, str(value)) for name, value in given.items() if value is not None]
-        return self.transport.send("GET", path_to("logs", log, "proof", "range"), params=params).body
+        params = _given(first=first, last=last, **{"from": from_, "to": to})
+        reply = self.transport.send("GET", path_to("logs", log, "proof", "range"), params=params)
+        self.check_history(log, self._decode(reply, _Headed).checkpoint.encode())
+        return reply.body
+
+    def evidence(
+        self,
+        log: str,
+        file: BinaryIO,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+        from_: str | None = None,
+        to: str | None = None,
+        told: Callable[[int], object] = lambda _bytes: None,
+    ) -> int:
+        """Write the evidence of a range of any size to `file`, and return its size in bytes.
+
+        `examine_file` checks it. `told` gets the number of bytes so far. What is written is of no use when
+        an exception comes: a connection that breaks is not taken up.
+        """
+        params = _given(first=first, last=last, **{"from": from_, "to": to})
+        written = 0
+        with self.transport.stream(
+            path_to("logs", log, "evidence"), params, {"Accept": MEDIA_TYPE}
+        ) as pieces:
+            for piece in pieces:
+                written += file.write(piece)
+                told(written)
+        return written
 
     def head_proof(self, log: str, *, min_size: int | None = None) -> bytes:
         """Return the proof that a head of this log stands in the deployment's log of heads, as a file."""
@@ -242,13 +334,28 @@ class LogCalls(Calls):
         """Return the proof that an event is in the tree of `size`, by default the published one."""
         params = [("sequence", str(sequence))] + ([("size", str(size))] if size is not None else [])
         reply = self.transport.send("GET", path_to("logs", log, "proof", "inclusion"), params=params)
-        return self._decode(reply, InclusionProof)
+        proof = self._decode(reply, InclusionProof)
+        self.check_history(log, proof.checkpoint.encode())
+        return proof
 
     def consistency(self, log: str, from_size: int, *, to_size: int | None = None) -> ConsistencyProof:
         """Return the proof that the tree of `from_size` is a prefix of the tree of `to_size`."""
         params = [("from", str(from_size))] + ([("to", str(to_size))] if to_size is not None else [])
         reply = self.transport.send("GET", path_to("logs", log, "proof", "consistency"), params=params)
-        return self._decode(reply, ConsistencyProof)
+        proof = self._decode(reply, ConsistencyProof)
+        self.check_history(log, proof.checkpoint.encode())
+        return proof
+
+
+def _head_under(proof: bytes) -> bytes:
+    try:
+        return parse_tlog_proof(proof).checkpoint
+    except ValueError as error:
+        raise NotProved(f"what came is no proof: {error}") from None
+
+
+class _Headed(msgspec.Struct):
+    checkpoint: str
 
 
 class _Logs(msgspec.Struct):
@@ -266,6 +373,10 @@ def _append_headers(idempotency_key: str | None, expected_sequence: int | None) 
     if expected_sequence is not None:
         headers["Expected-Sequence"] = str(expected_sequence)
     return headers
+
+
+def _given(**values: int | str | None) -> list[tuple[str, str]]:
+    return [(name, str(value)) for name, value in values.items() if value is not None]
 
 
 def _replayed(reply: Reply) -> bool:

@@ -1,16 +1,18 @@
 """Reading events of any number in bounded memory, over connections that may break."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
 
 from indelible.client.errors import UnexpectedAnswer, Unreachable
 from indelible.client.transport import Params, Transport
+from indelible.model.limits import DEFAULT_LIMITS
 
 Order = Literal["asc", "desc"]
 
 _VAIN_TRIES = 3  # breaks in a row without an event between them
+_LINE_BYTES = 2 * DEFAULT_LIMITS.batch_bytes  # no event is larger than a batch, and base64 adds a third
 _NDJSON = {"Accept": "application/x-ndjson"}
 
 
@@ -96,17 +98,21 @@ def split_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Cut a stream of pieces at its line feeds.
 
     Raises:
-        UnexpectedAnswer: the stream ends inside a line.
+        UnexpectedAnswer: the stream ends inside a line, or a line has no end.
     """
-    rest: Sequence[bytes] = ()
+    rest: list[bytes] = []
+    length = 0
     for piece in pieces:
         head, *lines = piece.split(b"\n")
         if not lines:
-            rest = [*rest, piece]
+            rest.append(piece)
+            length += len(piece)
+            if length > _LINE_BYTES:
+                raise UnexpectedAnswer(f"a line of the stream has more than {_LINE_BYTES} bytes")
             continue
         yield b"".join([*rest, head])
         *whole, tail = lines
         yield from whole
-        rest = [tail] if tail else []
+        rest, length = ([tail] if tail else []), len(tail)
     if rest:
         raise UnexpectedAnswer("the stream of events ends inside a line")

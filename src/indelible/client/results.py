@@ -30,6 +30,20 @@ class Log(msgspec.Struct, frozen=True):
     origin: str = ""
     created: str = ""
     head: Head | None = None
+    public_proofs: bool = False
+
+
+class LogKey(msgspec.Struct, frozen=True):
+    """A key that signs a log's heads of some sizes, both inside; the newest has no end.
+
+    `statement` is the signed note by which it followed the key before it. `key_history` checks it.
+    """
+
+    verifier_key: str
+    valid_from_size: int = 0
+    valid_to_size: int | None = None
+    retired: str | None = None
+    statement: str | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -78,6 +92,16 @@ class Event(msgspec.Struct, frozen=True):
     salt: str
     payload: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     payload_base64: str | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def time_micros(self) -> int:
+        """The time of receipt in microseconds since 1970."""
+        return parse_instant(self.time)
+
+    @property
+    def writer_bytes(self) -> bytes:
+        """The 16 bytes of the key's UUID, as they stand in the entry."""
+        return UUID(self.writer).bytes
 
     @property
     def payload_bytes(self) -> bytes:

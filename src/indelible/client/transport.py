@@ -10,15 +10,16 @@ from typing import NamedTuple, TypeVar
 import httpx
 
 from indelible import __version__
-from indelible.client.errors import Unreachable, read_problem
+from indelible.client.errors import UnexpectedAnswer, Unreachable, read_problem
 from indelible.model.errors import Problem
+from indelible.model.limits import DEFAULT_LIMITS
 
 Params = Sequence[tuple[str, str]]
 Result = TypeVar("Result")
 
 _FIRST_DELAY_SECONDS = 0.1
 _LONGEST_DELAY_SECONDS = 5.0
-_ERROR_STATUS = 400
+_REDIRECT_STATUS, _ERROR_STATUS = 300, 400
 
 
 class Retry(NamedTuple):
@@ -105,6 +106,31 @@ class Transport:
 
         return self.persist(once, repeatable=repeatable or method in {"GET", "HEAD"})
 
+    def fetch(self, path: str, *, most_bytes: int) -> bytes:
+        """GET a body from whoever answers, who is not trusted: bounded in bytes and in time, no redirects.
+
+        Raises:
+            Problem: the server refused.
+            Unreachable: no answer came, or not all of it within `checked_answer_seconds`.
+            UnexpectedAnswer: it leads elsewhere, is compressed, or is longer than `most_bytes`.
+        """
+        return self.persist(lambda: self._fetch(path, most_bytes), repeatable=True)
+
+    def _fetch(self, path: str, most_bytes: int) -> bytes:
+        seconds = min(self._timeout_seconds, DEFAULT_LIMITS.checked_answer_seconds)
+        deadline = time.monotonic() + seconds
+        headers = {"Accept-Encoding": "identity"}
+        with self._http.stream("GET", path, headers=headers, timeout=seconds) as answer:
+            if answer.headers.get("Content-Encoding", "identity") != "identity":
+                raise UnexpectedAnswer(f"{answer.url} answered in an encoding that was not asked for")
+            if _REDIRECT_STATUS <= answer.status_code < _ERROR_STATUS:
+                raise UnexpectedAnswer(f"{answer.url} leads to another place: name that URL, if it is right")
+            refused = answer.status_code >= _ERROR_STATUS
+            body = _bounded(answer, DEFAULT_LIMITS.note_bytes if refused else most_bytes, deadline)
+        if refused:
+            raise read_problem(answer.status_code, body, answer.headers.get("Retry-After"))
+        return body
+
     @contextmanager
     def stream(self, path: str, params: Params, headers: Mapping[str, str]) -> Iterator[Iterator[bytes]]:
         """Open a GET whose body is read in pieces, once; the caller decides how to go on after a break.
@@ -155,6 +181,17 @@ def _accept(answer: httpx.Response) -> Reply:
     if answer.status_code >= _ERROR_STATUS:
         raise read_problem(answer.status_code, answer.content, answer.headers.get("Retry-After"))
     return Reply(answer.status_code, answer.headers, answer.content)
+
+
+def _bounded(answer: httpx.Response, most_bytes: int, deadline: float) -> bytes:
+    body = bytearray()
+    for piece in answer.iter_raw():
+        body += piece
+        if len(body) > most_bytes:
+            raise UnexpectedAnswer(f"{answer.url} answered more than {most_bytes} bytes")
+        if time.monotonic() > deadline:  # a time-out of the library's is for one read
+            raise httpx.ReadTimeout("the answer came too slowly")
+    return bytes(body)
 
 
 def _may_repeat(failure: Unreachable | Problem, *, repeatable: bool) -> bool:

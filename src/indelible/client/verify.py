@@ -5,16 +5,41 @@ log follows from a checkpoint signed with the log's key, which has to come from 
 server that is being checked.
 """
 
+from collections.abc import Sequence
 from uuid import UUID
 
+import msgspec
+
 from indelible.client.errors import NotProved
+from indelible.client.examine_proof import OpenedProof, examine_proof, open_proof
 from indelible.client.results import ConsistencyProof, InclusionProof, Receipt
+from indelible.client.trust import Trusted, history_of
 from indelible.merkle import entry as entries
 from indelible.merkle import proofs
 from indelible.merkle.hashing import leaf_hash
-from indelible.notes.checkpoint import Checkpoint, open_checkpoint
+from indelible.model.limits import DEFAULT_LIMITS
+from indelible.notes.checkpoint import Checkpoint
 from indelible.notes.keys import Verifier
-from indelible.notes.tlogproof import open_extra, parse_tlog_proof
+from indelible.notes.statements import open_checkpoint_with
+
+
+def read_receipt(data: bytes) -> Receipt:
+    """Read a receipt as an append answered it; nothing of it is checked.
+
+    Raises:
+        NotProved: it is malformed, or too long.
+    """
+    if len(data) > DEFAULT_LIMITS.tlog_proof_bytes * 2:  # its proof, with escapes
+        raise NotProved("the receipt is malformed: it is too long")
+    try:
+        return msgspec.json.decode(data, type=Receipt)
+    except (ValueError, RecursionError) as error:
+        raise NotProved(f"the receipt is malformed: {error}") from None
+
+
+def is_of(opened: OpenedProof, receipt: Receipt) -> bool:
+    """Whether a proof is of the event that a receipt speaks of; whether either is right is not looked at."""
+    return leaf_hash(opened.extra.entry).hex() == receipt.leaf_hash and opened.head.origin == receipt.origin
 
 
 def verify_receipt(receipt: Receipt, payload: bytes) -> bytes:
@@ -38,20 +63,34 @@ def verify_receipt(receipt: Receipt, payload: bytes) -> bytes:
     return leaf
 
 
-def verify_checkpoint(note: bytes | str, key: str) -> Checkpoint:
+def verify_checkpoint(note: bytes | str, key: Trusted) -> Checkpoint:
     """Check a checkpoint's signature and origin against a verifier key (`<origin>+<id>+<base64>`).
+
+    With a history (`key_history`) in place of a key, it is the log's key for that size that must have signed.
 
     Raises:
         NotProved: it is not signed by that key, or not well formed.
     """
     try:
-        checkpoint, _ = open_checkpoint(_bytes(note), Verifier.parse(key))
+        checkpoint, _ = open_checkpoint_with(history_of(key), _bytes(note))
     except ValueError as error:
         raise NotProved(f"the checkpoint does not hold: {error}") from None
     return checkpoint
 
 
-def verify_inclusion(proof: InclusionProof, leaf: bytes, key: str) -> Checkpoint:
+def parse_keys(keys: Sequence[str]) -> list[Verifier]:
+    """Return the verifiers that verifier keys describe.
+
+    Raises:
+        NotProved: one is malformed.
+    """
+    try:
+        return [Verifier.parse(key) for key in keys]
+    except ValueError as error:
+        raise NotProved(f"a key that was given is malformed: {error}") from None
+
+
+def verify_inclusion(proof: InclusionProof, leaf: bytes, key: Trusted) -> Checkpoint:
     """Check that `leaf`, the hash that `verify_receipt` gave, is in the log, and return the signed head.
 
     Raises:
@@ -69,7 +108,7 @@ def verify_inclusion(proof: InclusionProof, leaf: bytes, key: str) -> Checkpoint
     return checkpoint
 
 
-def verify_consistency(proof: ConsistencyProof, older: Checkpoint, key: str) -> Checkpoint:
+def verify_consistency(proof: ConsistencyProof, older: Checkpoint, key: Trusted) -> Checkpoint:
     """Check that the log of `older`, a checkpoint that was verified before, was only appended to since.
 
     Raises:
@@ -85,27 +124,20 @@ def verify_consistency(proof: ConsistencyProof, older: Checkpoint, key: str) -> 
     return newer
 
 
-def verify_proof(text: bytes | str, payload: bytes, key: str) -> Checkpoint:
+def verify_proof(text: bytes | str, payload: bytes, key: Trusted) -> Checkpoint:
     """Check a tlog-proof (`append(..., proof=True)`, a file kept for an auditor) against the payload.
 
     Raises:
         NotProved: any part of it does not hold.
     """
     try:
-        proof = parse_tlog_proof(_bytes(text))
-        extra = open_extra(proof)
-        committed = entries.decode_entry(extra.entry).commitment == entries.commitment(extra.salt, payload)
-        checkpoint = verify_checkpoint(proof.checkpoint, key)
-        proofs.verify_inclusion(
-            proof.leaf_index, checkpoint.size, leaf_hash(extra.entry), proof.hashes, checkpoint.root
-        )
-    except NotProved:
-        raise
+        opened, history = open_proof(_bytes(text)), history_of(key)
     except ValueError as error:
         raise NotProved(f"the proof does not hold: {error}") from None
-    if not committed:
-        raise NotProved(f"the proof of event {proof.leaf_index + 1} does not belong to this payload")
-    return checkpoint
+    for claim in examine_proof(opened, payload, [history]):
+        if claim.verdict != "proved":
+            raise NotProved(claim.says)
+    return opened.head
 
 
 def _hashes(texts: list[str]) -> list[bytes]:

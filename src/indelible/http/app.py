@@ -21,7 +21,7 @@ from indelible.http.openapi import build_openapi
 from indelible.http.pages import build_pages
 from indelible.http.params import read_params
 from indelible.http.ports import ServicesPort
-from indelible.http.request import Answer, Headers, Request, Stream
+from indelible.http.request import ANY_ORIGIN, Answer, Headers, Request, Stream
 from indelible.http.routes import all_routes
 from indelible.http.server import Listening
 from indelible.http.table import Route, Tree
@@ -77,13 +77,15 @@ class HttpApp:
         telemetry.request_id.set(request_id)
         name = _UNROUTED
         answer: Answer | Stream | None
+        request = Request(exchange, exchange.headers)
         try:
-            request = Request(exchange, exchange.headers)
             route = self._find(exchange, request)
             name = route.name
             answer = await self._answer(route, exchange, request)
         except Problem as problem:
             answer = _refuse(problem, request_id)
+            if request.shared:
+                answer.headers.append(ANY_ORIGIN)
         except Exception:  # noqa: BLE001 - the outermost edge: logged with its traceback, answered as `internal`
             structlog.get_logger().exception("request_failed", route=name)
             answer = _refuse(internal(request_id), request_id)
@@ -116,7 +118,9 @@ class HttpApp:
 
     async def _answer(self, route: Route, exchange: Exchange, request: Request) -> Answer | Stream | None:
         """Read what the route needs, in an order that costs least where it ends early; then call it."""
-        if route.needs_key:
+        if route.public:
+            request.shared = self._services.access.public(request.path[0]) is not None
+        if route.needs_key and not (request.shared and "authorization" not in request.headers):
             request.caller = self._services.access.authenticate(request.headers.get("authorization"))
         query_string = exchange.query_string
         if route.open_params:
@@ -157,7 +161,8 @@ class HttpApp:
     async def _send(self, exchange: Exchange, answer: Answer | Stream, request_id: str) -> None:
         headers: Headers = [*answer.headers, *_ALWAYS, ("x-request-id", request_id)]
         if isinstance(answer, Stream):
-            await exchange.stream(answer.status, headers, _visibly(answer.pieces, request_id))
+            pieces = answer.pieces if answer.breaks else _visibly(answer.pieces, request_id)
+            await exchange.stream(answer.status, headers, pieces)
         elif len(answer.body) > _PIECE_BYTES:
             await exchange.stream(answer.status, headers, _cut(answer.body), len(answer.body))
         else:

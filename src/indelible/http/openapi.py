@@ -46,8 +46,9 @@ _ANSWER_HEADERS: Mapping[str, str] = {
     "Indelible-Sequence": "The last event that the answer covers.",
     "Indelible-View": "The view's name, version and SHA-256.",
     "Cache-Control": "How long this may be kept.",
+    "Content-Disposition": "A name for the file.",
     "ETag": "The entity's tag.",
-    "Access-Control-Allow-Origin": "`*`: pages of any origin may read it.",
+    "Access-Control-Allow-Origin": "`*`: pages of any origin may read what is public.",
 }
 
 
@@ -104,7 +105,7 @@ def _operation(route: Route, limits: Limits) -> dict[str, Any]:
             *_header_parameters(route),
         ],
         "responses": _responses(route),
-        "security": [{"key": []}] if route.needs_key else [],
+        "security": _security(route),
     }
     if route.open_params:
         operation["parameters"].append(
@@ -120,6 +121,12 @@ def _operation(route: Route, limits: Limits) -> dict[str, Any]:
     if route.body is not None:
         operation["requestBody"] = _body(route.body, limits)
     return operation
+
+
+def _security(route: Route) -> list[dict[str, Any]]:
+    if not route.needs_key:
+        return []
+    return [{"key": []}, {}] if route.public else [{"key": []}]
 
 
 def _path_parameters(route: Route) -> Iterable[dict[str, Any]]:

@@ -1,15 +1,20 @@
-"""The two pages for people: written once from the OpenAPI document, without scripts, loading nothing."""
+"""The pages for people, which load nothing: two written once from the OpenAPI document, without scripts.
+
+The third verifies evidence. It is one file, served byte for byte, so that its digest can be published and
+compared; it works as well when it is opened from a disk.
+"""
 
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from html import escape
+from importlib.resources import files
 from typing import Any
 
 import msgspec
 
-from indelible.http.calls.system import Documents
+from indelible.http.calls.system import Documents, Page
 from indelible.model.errors import CODES
 from indelible.model.limits import Limits
 
@@ -31,6 +36,7 @@ _LANDING = """
 <ul>
 <li><a href="/docs">Every call</a>, with its parameters, bodies and refusals</li>
 <li><a href="/openapi.json">The same as OpenAPI 3.1</a></li>
+<li><a href="/verify">A page that verifies evidence</a>, in the browser alone</li>
 <li><a href="/healthz">Whether the process works</a>, and <a href="/readyz">whether it can serve</a></li>
 </ul>
 <h2>The four calls</h2>
@@ -46,17 +52,29 @@ curl "$URL/logs/tenant-acme-audit/views/compliance-report/query?after=2025-01-01
 
 def build_pages(openapi: Mapping[str, Any], limits: Limits) -> Documents:
     """Return the document as JSON, and the pages that show it."""
-    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    )
+    verify = (files("indelible") / "web" / "verify.html").read_bytes()
+    script, style = (_between(verify, name) for name in ("script", "style"))
     return Documents(
         openapi=msgspec.json.encode(openapi) + b"\n",
-        docs=_page("Indelible: every call", "".join(_docs(openapi, limits))),
-        landing=_page("Indelible", _LANDING),
-        page_policy=policy,
+        docs=Page(_page("Indelible: every call", "".join(_docs(openapi, limits))), _policy(_STYLE.encode())),
+        landing=Page(_page("Indelible", _LANDING), _policy(_STYLE.encode())),
+        verify=Page(verify, _policy(style, script)),
     )
+
+
+def _between(page: bytes, element: str) -> bytes:
+    """What the one element of this name holds."""
+    return page.split(f"<{element}>".encode())[1].split(f"</{element}>".encode())[0]
+
+
+def _policy(style: bytes, script: bytes | None = None) -> str:
+    """A Content-Security-Policy that lets just this style and this script in, and nothing out."""
+    sources = f"style-src {_source(style)}" + ("" if script is None else f"; script-src {_source(script)}")
+    return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+
+def _source(inline: bytes) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(inline).digest()).decode()}'"
 
 
 def _page(title: str, body: str) -> bytes:

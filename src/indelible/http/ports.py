@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from indelible.log.headlog import HeadProof
-from indelible.model.types import Event
+from indelible.model.types import Event, LogInfo
 from indelible.service.events import Order
 from indelible.service.framing import Framing
+from indelible.service.ranges import Wanted
 from indelible.service.types import (
     Appended,
     AppendedBatch,
     Caller,
     ConsistencyAnswer,
     EventPage,
+    EvidenceAnswer,
     InclusionAnswer,
     KeyInfo,
     LogState,
@@ -34,12 +36,20 @@ class AccessPort(Protocol):
     def authenticate(self, authorization: str | None) -> Caller:
         """Find the caller of an `Authorization` header."""
 
+    def public(self, reference: str) -> LogInfo | None:
+        """The log with this id, when its proofs need no key."""
+
 
 class LogsPort(Protocol):
     """Creating and finding logs."""
 
-    async def create(self, caller: Caller, name: str, *, erasable: bool = False) -> LogState:
+    async def create(
+        self, caller: Caller, name: str, *, erasable: bool = False, public_proofs: bool = False
+    ) -> LogState:
         """Create a log."""
+
+    async def set_public_proofs(self, caller: Caller, log: str, *, public: bool) -> LogState:
+        """Say whether a log's proofs need no key."""
 
     async def list(
         self, caller: Caller, *, after: str | None, limit: int
@@ -166,6 +176,13 @@ class HeadLogPort(Protocol):
         """Prove that a head of this log stands in it."""
 
 
+class EvidencePort(Protocol):
+    """Evidence files."""
+
+    async def export(self, caller: Caller, log: str, wanted: Wanted, *, query: str) -> EvidenceAnswer:
+        """Check the question, then return a file that is made as it is read."""
+
+
 class ViewsPort(Protocol):
     """Views: deploying and asking."""
 
@@ -222,6 +239,13 @@ class KeysPort(Protocol):
         """Revoke a key."""
 
 
+class RotationPort(Protocol):
+    """Signing keys of logs."""
+
+    async def rotate(self, caller: Caller, log: str) -> Mapping[str, object]:
+        """Let the next key of a log follow, and return it."""
+
+
 class WorkspacesPort(Protocol):
     """Workspaces."""
 
@@ -273,12 +297,20 @@ class ServicesPort(Protocol):
         """The deployment's log of heads."""
 
     @property
+    def evidence(self) -> EvidencePort:
+        """Evidence files."""
+
+    @property
     def views(self) -> ViewsPort:
         """Views."""
 
     @property
     def keys(self) -> KeysPort:
         """Keys."""
+
+    @property
+    def rotation(self) -> RotationPort:
+        """Signing keys of logs."""
 
     @property
     def workspaces(self) -> WorkspacesPort:

@@ -3,9 +3,10 @@
 import base64
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from indelible.http import wire
@@ -89,6 +90,7 @@ def log(state: LogState) -> wire.LogOut:
         origin=info.origin,
         created=format_micros(info.created),
         erasable=info.erasable,
+        public_proofs=info.public_proofs,
         head=wire.HeadOut(head.size, head.root.hex(), time),
     )
 
@@ -157,10 +159,16 @@ def range_proof(answer: RangeAnswer) -> wire.RangeOut:
         last=answer.last_sequence,
         size=answer.size,
         window=window,
+        window_closed=answer.closed,
         entries=[one.hex() for one in answer.entries],
         hashes=[one.hex() for one in answer.hashes],
         checkpoint=answer.checkpoint.decode(),
     )
+
+
+def log_key(told: Mapping[str, object]) -> wire.LogKeyOut:
+    """Return a signing key of a log."""
+    return msgspec.convert(told, wire.LogKeyOut)
 
 
 def view(info: ViewInfo) -> wire.ViewOut:

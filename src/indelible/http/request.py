@@ -8,6 +8,9 @@ from indelible.service.types import Caller
 
 Headers = list[tuple[str, str]]
 
+ANY_ORIGIN = ("access-control-allow-origin", "*")
+"""Lets a page of any origin read the answer; for what needs no key only."""
+
 
 class RequestHeaders(dict[str, str | None]):
     """Request headers: the first value of each name in lower case, None where it is not ASCII."""
@@ -67,6 +70,7 @@ class Request:
         "path",
         "peer",
         "query_string",
+        "shared",
     )
 
     def __init__(self, peer: Peer, headers: RequestHeaders) -> None:
@@ -77,6 +81,7 @@ class Request:
         self.params: Mapping[str, Any] = {}
         self.caller: Caller = NOBODY
         self.body = b""
+        self.shared = False  # the answer is everybody's: it may be kept by shared caches and read by any page
 
     def header(self, name: str) -> str | None:
         """Return a header that decides something, so that an unreadable or repeated one is refused.
@@ -103,11 +108,15 @@ class Answer(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """An answer of any length: pieces are asked for only as the client takes them."""
+    """An answer of any length: pieces are asked for only as the client takes them.
+
+    Where they fail, a last line says why; one that `breaks` ends the connection without the answer's end.
+    """
 
     status: int
     headers: Headers
     pieces: AsyncIterator[bytes]
+    breaks: bool = False
 
 
 NOBODY = Caller(bytes(16), "", -1, frozenset(), frozenset(), frozenset())

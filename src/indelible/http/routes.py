@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from indelible.http.calls import events, headlog, keys, logs, proofs, system, views
+from indelible.http.calls import events, evidence, headlog, keys, logs, proofs, system, views
 from indelible.http.table import Route
 
 
@@ -13,6 +13,7 @@ def all_routes(documents: Callable[[], system.Documents]) -> tuple[Route, ...]:
         *events.ROUTES,
         *views.ROUTES,
         *proofs.ROUTES,
+        *evidence.ROUTES,
         *headlog.ROUTES,
         *keys.ROUTES,
         *system.routes(documents),

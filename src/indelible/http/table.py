@@ -17,6 +17,7 @@ BYTES = "application/octet-stream"
 TEXT = "text/plain"
 HTML = "text/html"
 WASM = "application/wasm"
+EVIDENCE = "application/vnd.indelible.evidence+zip"
 
 COMMON = ("malformed", "unauthenticated", "forbidden", "rate_limited", "internal", "stopping")
 """Refusals that every call with a key can give; those for Host and Origin come with `--no-auth`."""
@@ -56,6 +57,7 @@ class Route(NamedTuple):
     body: Body | None = None
     codes: tuple[str, ...] = ()  # beyond COMMON
     needs_key: bool = True
+    public: bool = False  # needs no key for a log whose proofs are public, named by its id
     produces: tuple[str, ...] = ()  # what Accept must allow; empty: it is not looked at
     wait_param: str | None = None  # given, the call may wait, and ends when the client has gone
 

@@ -26,6 +26,13 @@ class LogIn(_Request, frozen=True):
 
     name: str
     erasable: bool = False
+    public_proofs: bool = False
+
+
+class LogPatchIn(_Request, frozen=True):
+    """What may be changed of a log: who may see its proofs."""
+
+    public_proofs: bool
 
 
 class HeadOut(_Answer, frozen=True):
@@ -44,6 +51,7 @@ class LogOut(_Answer, frozen=True):
     origin: str
     created: str
     erasable: bool
+    public_proofs: bool
     head: HeadOut
 
 
@@ -133,13 +141,15 @@ class TimesOut(_Answer, frozen=True):
 class RangeOut(_Answer, frozen=True):
     """A proof that entries stand next to each other in the tree of `checkpoint` (docs/formats.md).
 
-    For a window of time, the entry before it and the one after it, where there are such, are among them.
+    For a window of time, the entry before it and the one after it, where there are such, are among them, and
+    `window_closed` is the server's word on whether no event can be dated into it any more.
     """
 
     first: int
     last: int
     size: int
     window: TimesOut | None
+    window_closed: bool | None
     entries: list[str]
     hashes: list[str]
     checkpoint: str
@@ -153,10 +163,23 @@ class HeadProofOut(_Answer, frozen=True):
     proof: str
 
 
-class LogKeysOut(_Answer, frozen=True):
-    """The keys that sign, or signed, a log's heads."""
+class LogKeyOut(_Answer, frozen=True):
+    """A key that signs a log's heads of some sizes, both inside; the newest has no end.
 
-    keys: list[dict[str, Any]]
+    `statement` is the signed note by which it followed the key before it, `retired` when it was followed.
+    """
+
+    verifier_key: str
+    valid_from_size: int
+    valid_to_size: int | None
+    retired: str | None
+    statement: str | None
+
+
+class LogKeysOut(_Answer, frozen=True):
+    """The keys that sign, or signed, a log's heads, oldest first."""
+
+    keys: list[LogKeyOut]
 
 
 # ---------------------------------------------------------------------- views
@@ -293,7 +316,7 @@ class ProblemOut(_Answer, frozen=True):
     request_id: str
 
 
-REQUESTS: tuple[type[Struct], ...] = (LogIn, DeployIn, KeyIn, WorkspaceIn)
+REQUESTS: tuple[type[Struct], ...] = (LogIn, LogPatchIn, DeployIn, KeyIn, WorkspaceIn)
 ANSWERS: tuple[type[Struct], ...] = (
     LogOut,
     LogsOut,
@@ -305,6 +328,7 @@ ANSWERS: tuple[type[Struct], ...] = (
     ConsistencyOut,
     RangeOut,
     HeadProofOut,
+    LogKeyOut,
     LogKeysOut,
     ViewOut,
     ViewsOut,

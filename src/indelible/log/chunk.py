@@ -31,6 +31,7 @@ _WRITER_COLUMN = 1
 _KEYS = 2
 _HEADER = struct.Struct(">BBH")
 _KEY = struct.Struct(">II16s16s")
+_COLUMNS = (int, int, int, bytes, bytes, bytes)  # of a row; SQLite keeps a value of any kind in any column
 
 
 class ChunkError(ValueError):
@@ -128,19 +129,21 @@ def encode_meta(
     return b"".join(parts)
 
 
-def decode_chunk(row: ChunkRow) -> Chunk:
-    """Decode a stored row.
+def decode_chunk(row: ChunkRow, *, whole: bool = True) -> Chunk:
+    """Decode a stored row; without `whole`, one whose leaves and payload were not read.
 
     Raises:
         ChunkError: the row is not of version 1, or its parts do not fit together.
     """
+    if tuple(map(type, row)) != _COLUMNS:
+        raise ChunkError(f"chunk at {row.first}: a column is of another kind than was written")
     try:
-        return _decode(row)
+        return _decode(row, whole=whole)
     except struct.error as error:
         raise ChunkError(f"chunk at {row.first}: {error}") from None
 
 
-def _decode(row: ChunkRow) -> Chunk:
+def _decode(row: ChunkRow, *, whole: bool) -> Chunk:
     version, flags, writer_count = _HEADER.unpack_from(row.meta)
     if version != VERSION or flags & ~(_WRITER_COLUMN | _KEYS):
         raise ChunkError(f"chunk at {row.first}: version {version} with flags {flags} is not known")
@@ -162,8 +165,8 @@ def _decode(row: ChunkRow) -> Chunk:
     keys, at = _decode_keys(row.meta, at) if flags & _KEYS else ((), at)
     fits = (
         at == len(row.meta)
-        and sum(lengths) == len(row.payload)
-        and len(row.leaves) == LEAF_BYTES * row.events
+        and (not whole or sum(lengths) == len(row.payload))
+        and (not whole or len(row.leaves) == LEAF_BYTES * row.events)
         and max(writer_of, default=0) < writer_count
         and all(key.offset < row.events and key.events for key in keys)
     )

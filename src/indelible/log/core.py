@@ -6,6 +6,7 @@ from indelible.log.commit import Committer
 from indelible.log.gate import Gate
 from indelible.log.headlog import HeadLog
 from indelible.log.heads import Heads
+from indelible.log.keyring import Keyring
 from indelible.log.lanes import Lanes
 from indelible.log.prove import Prover
 from indelible.log.publish import Publisher
@@ -27,6 +28,7 @@ class Core(NamedTuple):
     events: EventReader
     heads: Heads
     signers: Signers
+    keys: Keyring
     prover: Prover
     publisher: Publisher
     gate: Gate

@@ -12,9 +12,9 @@ import structlog
 from indelible import telemetry
 from indelible.log.chunk import Chunk, decode_chunk
 from indelible.log.group import laying_mark
+from indelible.log.keyring import Keyring
 from indelible.log.prove import Prover
 from indelible.log.publish import Publisher, load_published
-from indelible.log.signers import Signers
 from indelible.merkle.entry import commit_payloads, encode_entry
 from indelible.merkle.frontier import decode_frontier
 from indelible.merkle.frontier import root as frontier_root
@@ -22,7 +22,7 @@ from indelible.merkle.hashing import leaf_hash
 from indelible.model.errors import Problem
 from indelible.model.types import LogInfo
 from indelible.notes.note import NoteError
-from indelible.store.base import HeadRow, Reader, StoreError
+from indelible.store.base import SEQUENCE_MAX, HeadRow, Reader, StoreError
 from indelible.store.objects import Objects
 
 
@@ -42,11 +42,11 @@ class Gate:
     """Opens logs. `is_open` is for the event loop, `open` blocks and is for threads."""
 
     def __init__(
-        self, reader: Reader, objects: Objects, signers: Signers, prover: Prover, publisher: Publisher
+        self, reader: Reader, objects: Objects, keys: Keyring, prover: Prover, publisher: Publisher
     ) -> None:
         self._reader = reader
         self._objects = objects
-        self._signers = signers
+        self._keys = keys
         self._prover = prover
         self._publisher = publisher
         self._open: set[int] = set()
@@ -98,7 +98,7 @@ class Gate:
                 return self._refused[info.key]
             try:
                 found = self._compare(info)
-            except (LookupError, ValueError, StoreError) as error:
+            except (LookupError, ValueError, TypeError, StoreError) as error:
                 found = f"stored rows are missing or damaged: {error}"
             if found is None:
                 self._open.add(info.key)
@@ -140,6 +140,7 @@ class Gate:
             self._head_fits,
             self._tail_fits,
             self._published_fits,
+            self._keys_fit,
             self._nothing_beyond,
             self._uncontradicted,
         )
@@ -171,17 +172,11 @@ class Gate:
         return _chunk_fits(chunk)
 
     def _nothing_beyond(self, info: LogInfo, head: HeadRow) -> str | None:
-        """Only a large batch that was cut short leaves chunks beyond the head, and it leaves its mark too."""
-        beyond = self._reader.chunk_time(info.key, head.size + 1)
-        if beyond is None or beyond[0] <= head.size or self._reader.meta(laying_mark(info.key)):
-            return None
-        if self._reader.head(info.key) != head:
-            return None  # a commit moved it over them meanwhile, and took the mark away
-        return f"events are stored beyond the head, which says {head.size}: it was set back"
+        return events_beyond(self._reader, info.key, head)
 
     def _published_fits(self, info: LogInfo, head: HeadRow) -> str | None:
         try:
-            published = load_published(self._objects, self._signers, info)
+            published = load_published(self._objects, self._keys, info)
         except (NoteError, ValueError) as error:
             return f"the published checkpoint is not one of this log signed with its key: {error}"
         if published is None:
@@ -200,6 +195,23 @@ class Gate:
         if self._objects.get(conflict_key(info)) is None:
             return None
         return f"a witness has seen another history of this log: objects/{conflict_key(info)} says more"
+
+    def _keys_fit(self, info: LogInfo, _head: HeadRow) -> str | None:
+        """A key that others were told of is the one that signs, or none does."""
+        return self._keys.published_differ(info, self._objects)
+
+
+def events_beyond(reader: Reader, log: int, head: HeadRow) -> str | None:
+    """What is said of chunks that stand beyond a head; None where there are none, or for a good reason.
+
+    Only a large batch that was cut short leaves chunks there, and it leaves its mark too.
+    """
+    last = reader.chunk_time(log, SEQUENCE_MAX)
+    if last is None or last[0] <= head.size or reader.meta(laying_mark(log)):
+        return None
+    if reader.head(log) != head:
+        return None  # a commit moved it over them meanwhile, and took the mark away
+    return f"events are stored beyond the head, which says {head.size}: it was set back"
 
 
 def _chunk_fits(chunk: Chunk) -> str | None:

@@ -91,6 +91,16 @@ class Lanes:
         outcome: Committed | Known = await future
         return outcome
 
+    async def raise_floor(self, log: int, micros: int) -> bool:
+        """Let no event be dated before `micros` from now on, if that has passed; say whether that is so.
+
+        Behind a large batch, whose time is that of its beginning.
+        """
+        while log in self._closed:
+            await self._closed[log].opened.wait()
+        raised: bool = await self._committer.change(_raising(log, micros))
+        return raised
+
     def _settled(self, appends: Iterable[Append]) -> None:
         """Appends are committed or refused, which they will be also when their callers have gone away."""
         left = self._under_way
@@ -174,5 +184,18 @@ def _laying(log: int, base: HeadRow, chunks: Sequence[ChunkRow]) -> Change:
         for chunk in chunks:
             transaction.put_chunk(log, chunk)
         return None, ()
+
+    return Change(apply, decides=False)
+
+
+def _raising(log: int, micros: int) -> Change:
+    def apply(transaction: Transaction, now: int) -> tuple[bool, Sequence[Any]]:
+        head = transaction.lock_heads([log])[log]
+        if max(head.time, head.time_floor) >= micros:
+            return True, ()
+        if micros > now:
+            return False, ()
+        transaction.put_head(log, head._replace(time_floor=micros))
+        return True, ()
 
     return Change(apply, decides=False)

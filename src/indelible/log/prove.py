@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from indelible.log.chunk import decode_chunk
 from indelible.log.publish import Published
 from indelible.log.read import EventReader, Span
 from indelible.merkle.entry import encode_entry
@@ -63,8 +64,11 @@ class Prover:
 
     def range(self, log: int, span: Span, size: int) -> tuple[list[bytes], tuple[bytes, ...]]:
         """The entries of a run of events, and the hashes that close the tree of `size` around them."""
-        entries = self._entries(log, span) if span.first <= span.last else []
-        return entries, range_proof(span.first - 1, span.last, size, self.source(log))
+        return self.entries_of(log, span), self.closing(log, span, size)
+
+    def closing(self, log: int, span: Span, size: int) -> tuple[bytes, ...]:
+        """The hashes that close the tree of `size` around a run of events."""
+        return range_proof(span.first - 1, span.last, size, self.source(log))
 
     def tile(self, log: int, level: int, index: int, width: int) -> bytes:
         """`width` hashes of tile `index` at a tile level (C2SP tlog-tiles), which the log holds."""
@@ -75,11 +79,18 @@ class Prover:
 
     def entries(self, log: int, index: int, width: int) -> bytes:
         """An entry bundle: `width` entries, each behind its length as u16."""
-        return encode_bundle(self._entries(log, Span(index * TILE_WIDTH + 1, index * TILE_WIDTH + width)))
+        return encode_bundle(self.entries_of(log, Span(index * TILE_WIDTH + 1, index * TILE_WIDTH + width)))
 
-    def _entries(self, log: int, span: Span) -> list[bytes]:
+    def entries_of(self, log: int, span: Span) -> list[bytes]:
+        """The entries of a run of events, none for an empty one.
+
+        Without a payload being read: a bundle of large events would cost hundreds of MiB.
+        """
         entries: list[bytes] = []
-        for chunk in self._events.chunks(log, span):
+        for row in self._reader.metas(log, span.first, span.last):
+            chunk = decode_chunk(row, whole=False)
+            if chunk.first > span.first + len(entries):
+                break
             low = max(0, span.first - chunk.first)
             high = min(chunk.last, span.last) - chunk.first + 1
             entries += [encode_entry(chunk.entry(at)) for at in range(low, high)]

@@ -7,23 +7,27 @@ another root of the same size. So whoever restores the database alone is found o
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import suppress
-from typing import NamedTuple, Protocol
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 import structlog
 
 from indelible import telemetry
 from indelible.log.heads import Heads
-from indelible.log.signers import Signers
+from indelible.log.keyring import Histories, Keyring
 from indelible.model.errors import Problem
 from indelible.model.limits import Limits
 from indelible.model.types import LogInfo
-from indelible.notes.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from indelible.notes.checkpoint import Checkpoint
+from indelible.notes.statements import open_checkpoint_with
 from indelible.store.base import Reader
 from indelible.store.objects import Objects
 
 CACHED_CHECKPOINTS = 16_384
+Result = TypeVar("Result")
+SIGNING_THREADS = 4  # of their own, so that a key that answers slowly keeps no reader waiting
 
 
 class Published(NamedTuple):
@@ -39,16 +43,16 @@ def checkpoint_key(info: LogInfo) -> str:
     return f"proofs/{info.log_id}/checkpoint"
 
 
-def load_published(objects: Objects, signers: Signers, info: LogInfo) -> Published | None:
+def load_published(objects: Objects, keys: Histories, info: LogInfo) -> Published | None:
     """Read and verify the last published checkpoint of a log.
 
     Raises:
-        ValueError: what stands there is not a checkpoint of this log signed with its key.
+        ValueError: what stands there is not a checkpoint of this log signed with its key of that size.
     """
     note = objects.get(checkpoint_key(info))
     if note is None:
         return None
-    checkpoint, _ = open_checkpoint(note, signers.signer(info.origin).verifier)
+    checkpoint, _ = open_checkpoint_with(keys.history(info), note)
     return Published(checkpoint.size, checkpoint.root, note)
 
 
@@ -68,17 +72,18 @@ class Witnessing(Protocol):
 class Publisher:
     """Signs and stores the heads of logs that are open. The only one who signs heads."""
 
-    def __init__(
-        self, reader: Reader, objects: Objects, heads: Heads, signers: Signers, limits: Limits
-    ) -> None:
+    def __init__(self, reader: Reader, objects: Objects, heads: Heads, keys: Keyring, limits: Limits) -> None:
         self._reader = reader
         self._objects = objects
         self._heads = heads
-        self._signers = signers
+        self.keys = keys
         self._interval = limits.publish_interval_seconds
         self._published: OrderedDict[int, Published] = OrderedDict()
+        self._keeping = threading.Lock()
         self._dirty: set[int] = set()
-        self._signing = threading.Lock()
+        self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self._working: set[asyncio.Future[Any]] = set()
+        self._threads = ThreadPoolExecutor(SIGNING_THREADS, thread_name_prefix="publisher")
         self._task: asyncio.Task[None] | None = None
         self._refused: set[int] = set()
         self.on_mismatch: Callable[[LogInfo, str], object] = lambda info, _found: self.refuse(info.key)
@@ -97,6 +102,7 @@ class Publisher:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self._publish_dirty()
+        await asyncio.gather(*self._working, return_exceptions=True)
 
     def committed(self, logs: set[int]) -> None:
         """Note that these logs have a new head. On the event loop."""
@@ -131,7 +137,7 @@ class Publisher:
         """A checkpoint of at least `size` that is signed and stored outside, whoever else cosigned it.
 
         Raises:
-            Problem: `beyond_head`, `read_only`, `log_behind_published_head`.
+            Problem: `beyond_head`, `read_only`, `log_behind_published_head`, `signer_failed`.
         """
         known = self._published.get(info.key)
         if known is not None and known.size >= size:
@@ -139,10 +145,39 @@ class Publisher:
         head = self._heads.get(info.key)
         if head.size < size:
             raise Problem("beyond_head", f"the log has {head.size} events", head=head.size)
-        published = await asyncio.to_thread(self._publish, info)
+        published = await self._in_turn(info)
         if published.size < size:
             raise Problem("read_only", f"{self.read_only}; its last checkpoint has {published.size} events")
         return published
+
+    async def alone(self, info: LogInfo, work: Callable[[], Awaitable[Result]]) -> Result:
+        """Do `work` while nobody else signs heads of this log, or changes which key does.
+
+        It is done to its end, also when whoever waits for it is cancelled: a signature begun is made.
+        """
+        task = asyncio.ensure_future(self._alone(info, work))
+        self._working.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    async def now(self, info: LogInfo) -> Published:
+        """Publish the present head; inside `alone` only. Raises as `at_least`."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._publish, info)
+
+    async def _alone(self, info: LogInfo, work: Callable[[], Awaitable[Result]]) -> Result:
+        turn = self._turns.get(info.key)
+        if turn is None:
+            turn = self._turns[info.key] = asyncio.Lock()
+        async with turn:
+            return await work()
+
+    def _ended(self, task: asyncio.Future[Any]) -> None:
+        self._working.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, as nobody may be left to look
+
+    async def _in_turn(self, info: LogInfo) -> Published:
+        return await self.alone(info, lambda: self.now(info))
 
     async def _run(self) -> None:
         while True:
@@ -155,37 +190,42 @@ class Publisher:
     async def _publish_dirty(self) -> None:
         """Publish the logs that have a new head now, each once; what comes meanwhile waits for its turn."""
         logs, self._dirty = self._dirty, set()
+        waiting: set[int] = set()
         try:
             while logs:
                 log = next(iter(logs))
                 info = self._reader.log_by_key(log)
                 if info is not None:
-                    with suppress(Problem):  # that log is refused, and the others go on
-                        await asyncio.to_thread(self._publish, info)
+                    try:
+                        await self._in_turn(info)
+                    except Problem as problem:  # that log is refused or waits, and the others go on
+                        if problem.code.name == "signer_failed":
+                            waiting.add(log)
                 logs.discard(log)
         finally:
-            self._dirty |= logs - self._refused
+            self._dirty |= (logs | waiting) - self._refused
             telemetry.checkpoints_unpublished.set(len(self._dirty))
 
     def _publish(self, info: LogInfo) -> Published:
-        with self._signing:
-            if info.key in self._refused:
-                raise Problem(
-                    "log_behind_published_head", "this log does not match its published head; see /readyz"
-                )
-            last = self._last(info)
-            head = self._heads.get(info.key)
-            if last is not None and last.size >= head.size:
-                return self._keep(info, self._same(info, last, head.size, head.root))
-            if self.read_only is not None:
-                if last is None:
-                    raise Problem("read_only", self.read_only)
-                return self._keep(info, last)
-            checkpoint = Checkpoint(info.origin, head.size, head.root)
-            note = sign_checkpoint(checkpoint, self._signers.signer(info.origin))
-            self._objects.put(checkpoint_key(info), note)
-            telemetry.checkpoints_published_total.inc()
-            published = self._keep(info, Published(head.size, head.root, note))
+        if info.key in self._refused:
+            raise Problem(
+                "log_behind_published_head", "this log does not match its published head; see /readyz"
+            )
+        last = self._last(info)
+        head = self._heads.get(info.key)
+        if last is not None and last.size >= head.size:
+            return self._keep(info, self._durable(info, self._same(info, last, head.size, head.root)))
+        if self.read_only is not None:
+            if last is None:
+                raise Problem("read_only", self.read_only)
+            return self._keep(info, last)
+        try:
+            note = self.keys.sign(info, Checkpoint(info.origin, head.size, head.root), self._objects)
+        except ValueError as error:
+            raise self._mismatch(info, f"its keys do not hold: {error}") from None
+        self._objects.put(checkpoint_key(info), note)
+        telemetry.checkpoints_published_total.inc()
+        published = self._keep(info, Published(head.size, head.root, note))
         self.on_published(info.key)
         return published
 
@@ -194,7 +234,7 @@ class Publisher:
         if known is not None:
             return known
         try:
-            return load_published(self._objects, self._signers, info)
+            return load_published(self._objects, self.keys, info)
         except ValueError as error:
             raise self._mismatch(info, f"the published checkpoint is not one of this log: {error}") from None
 
@@ -205,13 +245,23 @@ class Publisher:
         found = f"the published head has {last.size} events and root {last.root.hex()}"
         raise self._mismatch(info, f"{found}, the store {size} and {root.hex()}")
 
+    def _durable(self, info: LogInfo, last: Published) -> Published:
+        """Store again what this process found stored and did not store: its folder may not have been synced.
+
+        That is what a put leaves that failed at its last step, or that was killed there.
+        """
+        if info.key not in self._published:
+            self._objects.put(checkpoint_key(info), last.note)
+        return last
+
     def _mismatch(self, info: LogInfo, found: str) -> Problem:
         self.on_mismatch(info, found)
         return Problem("log_behind_published_head", f"this log is refused: {found}", log_id=str(info.log_id))
 
     def _keep(self, info: LogInfo, published: Published) -> Published:
-        self._published[info.key] = published
-        self._published.move_to_end(info.key)
-        if len(self._published) > CACHED_CHECKPOINTS:
-            self._published.popitem(last=False)
+        with self._keeping:
+            self._published[info.key] = published
+            self._published.move_to_end(info.key)
+            if len(self._published) > CACHED_CHECKPOINTS:
+                self._published.popitem(last=False)
         return published

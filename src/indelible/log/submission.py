@@ -3,12 +3,12 @@
 import asyncio
 from typing import NamedTuple
 
+from indelible.log.keyring import Histories
 from indelible.log.publish import Published
-from indelible.log.signers import Signers
 from indelible.model.types import LogInfo
-from indelible.notes.checkpoint import open_checkpoint
 from indelible.notes.note import NoteSignature
 from indelible.notes.policy import WitnessPolicy
+from indelible.notes.statements import open_checkpoint_with
 from indelible.store.objects import Objects
 
 
@@ -24,7 +24,7 @@ class Stored(NamedTuple):
     cosigned: frozenset[str]
 
 
-def load_witnessed(objects: Objects, signers: Signers, info: LogInfo, policy: WitnessPolicy) -> Stored | None:
+def load_witnessed(objects: Objects, keys: Histories, info: LogInfo, policy: WitnessPolicy) -> Stored | None:
     """Read the newest checkpoint that was stored with cosignatures, verified.
 
     Raises:
@@ -34,7 +34,7 @@ def load_witnessed(objects: Objects, signers: Signers, info: LogInfo, policy: Wi
     if note is None:
         return None
     cosigners = [witness.verifier for witness in policy.witnesses]
-    checkpoint, opened = open_checkpoint(note, signers.signer(info.origin).verifier, cosigners)
+    checkpoint, opened = open_checkpoint_with(keys.history(info), note, cosigners)
     found = {(line.name, line.key_id) for line in opened.verified}
     cosigned = [w.name for w in policy.witnesses if (w.verifier.name, w.verifier.key_id) in found]
     return Stored(Published(checkpoint.size, checkpoint.root, note), frozenset(cosigned))

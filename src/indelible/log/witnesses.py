@@ -16,10 +16,10 @@ import structlog
 
 from indelible import telemetry
 from indelible.log.gate import Gate, conflict_key
+from indelible.log.keyring import Histories
 from indelible.log.policyfile import logs_of
 from indelible.log.prove import Prover
 from indelible.log.publish import Published, Publisher
-from indelible.log.signers import Signers
 from indelible.log.submission import Submission, load_witnessed, witnessed_key
 from indelible.log.witness_client import (
     Contradicted,
@@ -62,7 +62,7 @@ class Witnesses:
         prover: Prover,
         gate: Gate,
         objects: Objects,
-        signers: Signers,
+        keys: Histories,
         limits: Limits,
         clock: Clock,
         on_conflict: Callable[[LogInfo, str, str], None],
@@ -73,7 +73,7 @@ class Witnesses:
         self._prover = prover
         self._gate = gate
         self._objects = objects
-        self._signers = signers
+        self._keys = keys
         self._limits = limits
         self._clock = clock
         self._on_conflict = on_conflict
@@ -207,7 +207,7 @@ class Witnesses:
         """Take up what was kept before, when the policy of now is content with it."""
         info = submission.info
         try:
-            stored = await asyncio.to_thread(load_witnessed, self._objects, self._signers, info, self.policy)
+            stored = await asyncio.to_thread(load_witnessed, self._objects, self._keys, info, self.policy)
         except ValueError as error:
             structlog.get_logger().error(
                 "the kept cosigned checkpoint is damaged", log_id=str(info.log_id), why=str(error)

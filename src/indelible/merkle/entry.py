@@ -10,6 +10,7 @@ hash and the bytes that go into it.
 import struct
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from itertools import count
 from typing import NamedTuple
 
 ENTRY_BYTES = 65
@@ -23,6 +24,7 @@ _SALT = struct.Struct("16s")
 # What is hashed for a leaf: 0x00 0x01, sequence, then time and writer (which one batch shares), commitment.
 _ONE_WRITER = struct.Struct(">2sQ24s32s")
 _MANY_WRITERS = struct.Struct(">2sQ8s16s32s")
+_MANY_TIMES = struct.Struct(">2sQQ16s32s")
 _LEAF_HEAD = bytes([0, ENTRY_VERSION])
 _U64_END = 1 << 64
 
@@ -117,6 +119,25 @@ def entry_leaf_hashes(
     pack = _MANY_WRITERS.pack
     triples = zip(numbered, writers, strict=True)
     return [sha256(pack(_LEAF_HEAD, at, stamp, writer, item)).digest() for (at, item), writer in triples]
+
+
+def event_leaf_hashes(
+    first_sequence: int, times: Sequence[int], writers: Sequence[bytes], commitments: Sequence[bytes]
+) -> list[bytes]:
+    """Return the leaf hashes of consecutive entries, each with its own time and writer.
+
+    Raises:
+        ValueError: when a number is out of range, a length is wrong, or the counts differ.
+    """
+    _check_numbers(first_sequence, len(commitments), min(times, default=0))
+    _check_numbers(first_sequence, len(commitments), max(times, default=0))
+    _check_lengths(writers, WRITER_BYTES, "a writer")
+    _check_lengths(commitments, COMMITMENT_BYTES, "a commitment")
+    pack = _MANY_TIMES.pack
+    columns = zip(count(first_sequence), times, writers, commitments, strict=False)  # the first has no end
+    if not len(times) == len(writers) == len(commitments):
+        raise ValueError("Each entry has a time, a writer and a commitment.")
+    return [sha256(pack(_LEAF_HEAD, *fields)).digest() for fields in columns]
 
 
 def _check_numbers(first_sequence: int, count: int, time: int) -> None:

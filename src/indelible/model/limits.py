@@ -64,6 +64,17 @@ class Limits:
     # Checkpoints
     publish_interval_seconds: float = 1.0
 
+    # Signing keys
+    keys_per_log: int = 32  # generations, the first included
+    key_overlap_seconds: int = 30 * 24 * 3600  # for which a key that was followed signs beside the new one
+    signer_seconds: float = 10.0  # for one run of the command that signs
+    signer_retry_seconds: float = 5.0  # after a run that failed, until the next one
+    signer_output_bytes: int = 4 * KIB
+
+    # Looking for what was changed underneath
+    fsck_events_per_second: float = 100.0  # that a running server checks again; 0: none
+    fsck_differences_per_log: int = 100  # that are listed; all are counted
+
     # The deployment's log of heads, and witnesses
     heads_interval_seconds: float = 10.0  # how often heads that moved are listed
     heads_batch_events: int = 500  # heads that one commit lists
@@ -122,6 +133,21 @@ class Limits:
     note_bytes: int = 256 * KIB  # 16 post-quantum signatures take about 110 KiB
     note_signatures: int = 64
     tlog_proof_bytes: int = 320 * KIB
+    proof_file_bytes: int = 64 * MIB  # a range's proof, its events, a receipt: what `verify` reads whole
+
+    # Evidence: what a file may hold, as it is written and as it is read
+    evidence_writers: int = 10_000  # whose names are looked up for one file
+    evidence_lookup_events: int = 10_000  # of `_audit`, read for one name where the clock was set back
+    evidence_part_bytes: int = 64 * MIB  # a file inside, but for the events
+    evidence_events_bytes: int = 1_024 * GIB  # the events, inflated
+    evidence_line_bytes: int = 32 * MIB
+    evidence_ratio: int = 200  # how many bytes one may inflate to
+
+    # What a client that checks a log remembers and reads
+    pin_conflicts: int = 16  # files of evidence kept for one log
+    monitored_logs: int = 10_000
+    checked_answer_bytes: int = 8 * MIB  # lists of logs and of keys; notes and tiles have bounds of their own
+    checked_answer_seconds: float = 30.0  # until all of one answer is there
 
     # Rates, off by default
     appends_per_second_per_key: int = 0

@@ -65,3 +65,4 @@ class LogInfo(NamedTuple):
     origin: str
     created: int  # µs since 1970
     erasable: bool = False
+    public_proofs: bool = False  # the one thing that changes: checkpoint, tiles and keys need no key

@@ -26,6 +26,7 @@ SIGNATURE_BYTES = 64
 MASTER_BYTES_MIN = 32
 
 _LOG_KEY_INFO = b"indelible/log-key/v1\x00"
+_LATER_KEY_INFO = b"indelible/log-key/v2\x00"
 _HEX_KEY_ID = re.compile(r"[0-9a-f]{8}\Z")
 
 
@@ -107,21 +108,27 @@ def parse_vkey(text: str) -> KeyText:
     return key
 
 
-def derive_seed(master: bytes, origin: str) -> bytes:
+def derive_seed(master: bytes, origin: str, generation: int = 0) -> bytes:
     """Return the Ed25519 seed, 32 bytes, of the log with this origin.
 
-    HKDF-SHA256 (RFC 5869) without salt, info = `indelible/log-key/v1` || 0x00 || origin.
+    HKDF-SHA256 (RFC 5869) without salt. info = `indelible/log-key/v1` || 0x00 || origin for generation 0,
+    `indelible/log-key/v2` || 0x00 || origin || 0x00 || u32 generation for those after it. An origin has no
+    0x00 in it, so no two keys share an info.
 
     Args:
         master: the deployment's master secret, 32 bytes or more.
         origin: the log's origin, which is the key's name.
+        generation: how often the log's key was rotated before, under 2^32.
 
     Raises:
         NoteError: when the secret is too short or the origin cannot be a key's name.
     """
     if len(master) < MASTER_BYTES_MIN:
         raise NoteError(f"A master secret has at least {MASTER_BYTES_MIN} bytes.")
-    info = _LOG_KEY_INFO + check_key_name(origin).encode()
+    name = check_key_name(origin).encode()
+    info = _LOG_KEY_INFO + name
+    if generation:
+        info = _LATER_KEY_INFO + name + b"\x00" + generation.to_bytes(4, "big")
     return HKDF(algorithm=SHA256(), length=SEED_BYTES, salt=None, info=info).derive(master)
 
 

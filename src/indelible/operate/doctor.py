@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from indelible.log.alive import last_alive, noted
-from indelible.log.signers import Signers
 from indelible.model.clock import SYSTEM_CLOCK
 from indelible.model.instants import MICROS_PER_SECOND, format_micros
 from indelible.model.limits import DEFAULT_LIMITS
@@ -164,7 +163,7 @@ def judge_clock(now: int, newest: int, alive: int, expected: int | None = None) 
 
 
 def _published(site: Site) -> Verdict:
-    mismatches = list(site.mismatches(Signers(site.master_secret())))
+    mismatches = list(site.mismatches(site.keyring()))
     if mismatches:
         info, found = mismatches[0]
         return "bad", f"{len(mismatches)} of the logs do not match; {info.name} ({info.log_id}): {found}"

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from indelible.log.keyring import Keyring
 from indelible.log.publish import checkpoint_key, load_published
-from indelible.log.signers import Signers
 from indelible.log.submission import witnessed_key
 from indelible.operate.files import copy_file, make_folder, put_in_place, refusing, sync_tree, write_file
 from indelible.operate.manifest import (
@@ -69,10 +69,10 @@ def restore(
             _copy(backup, manifest, directory, progress)
             write_secret(data / MASTER_SECRET, secret)
             with Site(data, UNCHECKED) as site:
-                signers = Signers(site.master_secret())
-                _verify(site, signers, progress)
+                keys = site.keyring()
+                _verify(site, keys, progress)
                 if published is not None:
-                    _take_published(site, signers, published)
+                    _take_published(site, keys, published)
                 restored = _told(site, read_only=published is None)
             if restored.read_only:
                 write_file(directory.restored_marker, b"this copy was restored\n")
@@ -151,7 +151,7 @@ def _sizes(backup: Path, manifest: Manifest) -> Mapping[str, int]:
     return sizes
 
 
-def _verify(site: Site, signers: Signers, progress: Progress) -> None:
+def _verify(site: Site, keys: Keyring, progress: Progress) -> None:
     damage = site.damage()
     if damage is not None:
         raise StoreRefused(f"the database in the backup is damaged ({damage}); use another backup")
@@ -159,19 +159,17 @@ def _verify(site: Site, signers: Signers, progress: Progress) -> None:
         f"log {finding.log.name} ({finding.log.log_id}), event {finding.sequence}: {finding.found}"
         for finding in site.findings(progress)
     ]
-    findings += [
-        f"log {each.log.name} ({each.log.log_id}): {each.found}" for each in site.mismatches(signers)
-    ]
+    findings += [f"log {each.log.name} ({each.log.log_id}): {each.found}" for each in site.mismatches(keys)]
     if findings:
         raise StoreRefused(f"the backup does not verify ({len(findings)} findings):\n{_listed(findings)}")
 
 
-def _take_published(site: Site, signers: Signers, published: Path) -> None:
+def _take_published(site: Site, keys: Keyring, published: Path) -> None:
     """Put the original's checkpoints in the place of the backup's, when the backup is no older than they."""
     if not (published / "proofs").is_dir():
         raise StoreRefused(f"{published} holds no published heads (no folder proofs in it)")
     theirs = LocalObjects(published)
-    older = [f"log {info.name}: {found}" for info, found in site.mismatches(signers, theirs)]
+    older = [f"log {info.name}: {found}" for info, found in site.mismatches(keys, theirs)]
     known = {str(info.log_id) for info in site.logs()}
     older += [
         f"log {log_id}: it was published and is not in the backup"
@@ -185,7 +183,7 @@ def _take_published(site: Site, signers: Signers, published: Path) -> None:
     if not any(theirs.get(checkpoint_key(info)) for info in site.logs()):
         raise StoreRefused(f"{published} holds no published head of {site.deployment}")
     for info in site.logs():
-        ours, other = (load_published(objects, signers, info) for objects in (site.objects, theirs))
+        ours, other = (load_published(objects, keys, info) for objects in (site.objects, theirs))
         if ours is not None and (other is None or other.size < ours.size):
             raise StoreRefused(
                 f"{published} is older than the backup (log {info.name}): give the original's own objects"

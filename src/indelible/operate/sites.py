@@ -2,7 +2,9 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,17 +13,20 @@ import structlog
 
 from indelible.log.gate import Gate, Mismatch
 from indelible.log.heads import Heads
+from indelible.log.keyring import Keyring
 from indelible.log.prove import Prover
 from indelible.log.publish import Publisher
 from indelible.log.read import EventReader
-from indelible.log.recompute import Finding, recompute
+from indelible.log.recompute import Finding, Inspect, Watched, recompute
 from indelible.log.signers import Signers
+from indelible.model.clock import SYSTEM_CLOCK
 from indelible.model.limits import DEFAULT_LIMITS
 from indelible.model.types import LogInfo
 from indelible.service.bootstrap import FIRST_KEY, NAME, first_public_key
-from indelible.store.base import StoreError, StoreRefused
+from indelible.store.base import HeadRow, StoreError, StoreRefused
 from indelible.store.directory import DataDirectory
 from indelible.store.objects import LocalObjects, Objects
+from indelible.store.sqlite_flaws import flaws
 from indelible.store.sqlite_read import SqliteReader
 
 PAGE = 256
@@ -100,7 +105,27 @@ class Site:
             return str(error)
         return None if found == ["ok"] else "; ".join(found)
 
-    def mismatches(self, signers: Signers, published: Objects | None = None) -> Iterator[Mismatch]:
+    def keyring(self) -> Keyring:
+        """The signing keys of all logs, which open their checkpoints. Raises as `master_secret`."""
+        return Keyring(self.reader, Signers(self.master_secret()), DEFAULT_LIMITS, SYSTEM_CLOCK)
+
+    def flaws(self, limit: int) -> Iterator[str]:
+        """What is wrong with the database file as such; of its structure at most `limit` things."""
+        return flaws(self.reader, limit)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """See one moment in all that is read inside; not for long, since the server's log of pages grows."""
+        with self.reader.connection() as connection:  # the only one
+            connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with suppress(StoreError), self.reader.connection() as connection:
+                if connection.in_transaction:  # a damaged page ends it
+                    connection.execute("ROLLBACK")
+
+    def mismatches(self, keys: Keyring, published: Objects | None = None) -> Iterator[Mismatch]:
         """Logs whose right edge or published head does not fit what is stored.
 
         Heads are looked for in `published`, or in the directory's own objects.
@@ -110,8 +135,8 @@ class Site:
         events = EventReader(self.reader)
         prover, heads = Prover(self.reader, events), Heads(self.reader)
         objects = published or self.objects
-        publisher = Publisher(self.reader, objects, heads, signers, DEFAULT_LIMITS)
-        gate = Gate(self.reader, objects, signers, prover, publisher)
+        publisher = Publisher(self.reader, objects, heads, keys, DEFAULT_LIMITS)
+        gate = Gate(self.reader, objects, keys, prover, publisher)
         for info in self.logs():
             mismatch = gate.check(info)
             if mismatch is not None:
@@ -123,22 +148,39 @@ class Site:
         heads = self.reader.heads([info.key for info in logs])
         total, before = sum(head.size for head in heads.values()), 0
         for info in logs:
-            reached = 0
-
-            def tell(done: int, before: int = before) -> None:
-                nonlocal reached
-                reached = done
-                progress("events", before + done, total)
-
             head = heads.get(info.key)
             if head is None:
-                yield Finding(info, 0, "it has no stored head")
+                yield Finding(info, 0, "head", "it has no stored head")
                 continue
-            try:
-                yield from recompute(self.reader, info, head, tell)
-            except (StoreError, ValueError) as error:
-                yield Finding(info, reached + 1, f"stored rows are damaged: {error}")
+            tell = partial(_tell, progress, before, total)
+            yield from self.recomputed(info, head, tell)
             before += head.size
+
+    def recomputed(
+        self,
+        info: LogInfo,
+        head: HeadRow,
+        progress: Callable[[int], None],
+        *,
+        watched: Sequence[Watched] = (),
+        inspect: Inspect = lambda _chunk: (),
+    ) -> Iterator[Finding]:
+        """Every difference in one log; what the store cannot read at all is one, and ends it."""
+        reached = 0
+
+        def tell(done: int) -> None:
+            nonlocal reached
+            reached = done
+            progress(done)
+
+        try:
+            yield from recompute(self.reader, info, head, tell, watched=watched, inspect=inspect)
+        except (StoreError, TypeError, ValueError) as error:
+            yield Finding(info, reached + 1, "chunk", f"stored rows are damaged: {error}")
+
+
+def _tell(progress: Progress, before: int, total: int, done: int) -> None:
+    progress("events", before + done, total)
 
 
 def _check_readable(file: Path, path: Path) -> None:

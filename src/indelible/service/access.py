@@ -69,6 +69,7 @@ class Access:
         )
         self._proved: OrderedDict[bytes, _Known] = OrderedDict()  # by the digest of a right header
         self._logs: OrderedDict[tuple[int, str], LogInfo] = OrderedDict()
+        self._public: OrderedDict[str, LogInfo] = OrderedDict()
         self.rates = Rates(limits)
         self.on_forbidden: Callable[[Caller, Problem], None] = lambda _caller, _problem: None
 
@@ -136,6 +137,37 @@ class Access:
             raise Problem("not_found", "there is no such log, or the key may not see it")
         self.need(caller, scope)
         return info
+
+    def public(self, reference: str) -> LogInfo | None:
+        """The log with this id, when its proofs need no key; by name a log is its workspace's alone.
+
+        A log that is not public and one that does not exist cost the same look-up, every time.
+        """
+        found = self._public.get(reference)
+        if found is not None:
+            return found
+        log_id = parse_uuid(reference)
+        found = None if log_id is None else self._reader.log_by_id(log_id.bytes)
+        if found is None or not found.public_proofs:
+            return None
+        self._public[reference] = found
+        if len(self._public) > CACHED_LOGS:
+            self._public.popitem(last=False)
+        return found
+
+    def provable(self, caller: Caller, reference: str) -> LogInfo:
+        """Find a log whose checkpoint, tiles and keys a caller may see: by `read`, or because it is public.
+
+        Raises:
+            Problem: as `log`.
+        """
+        return self.public(reference) or self.log(caller, reference, "read")
+
+    def forget_log(self, info: LogInfo) -> None:
+        """A log was changed: its next use reads it again."""
+        for reference in (str(info.log_id), info.name):
+            self._logs.pop((info.workspace, reference), None)
+        self._public.clear()  # an id can be written in upper case, too
 
     def writable(self, caller: Caller, reference: str) -> LogInfo:
         """Find a log to append to; a log of the system is readable but written by nobody.

@@ -59,6 +59,15 @@ class Auditing:
         facts = {"first_sequence": span.first, "last_sequence": span.last, "from": from_, "to": to}
         await self.write(caller.workspace, caller.writer, "events.exported", _log_subject(info), facts)
 
+    async def evidence(
+        self, caller: Caller, info: LogInfo, span: Span, size: int, window: Mapping[str, object] | None
+    ) -> None:
+        """An evidence file is about to leave. Said before its first byte: its reader may go at any time."""
+        if self._core.gate.read_only is not None:
+            return
+        facts = {"first_sequence": span.first, "last_sequence": span.last, "size": size, "window": window}
+        await self.write(caller.workspace, caller.writer, "evidence.exported", _log_subject(info), facts)
+
     async def read(self, caller: Caller, info: LogInfo, after: int | None) -> None:
         """An auditor reads a page of events."""
         if self._core.gate.read_only is not None:

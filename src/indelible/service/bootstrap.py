@@ -1,5 +1,6 @@
 """The first start of a deployment: its name, its default workspace, and the first words of `_audit`."""
 
+import asyncio
 import hashlib
 import uuid
 from collections.abc import Sequence
@@ -62,12 +63,12 @@ async def default_workspace(core: Core, maker: LogMaker) -> int:
     row = core.reader.workspace_by_name(DEFAULT_WORKSPACE)
     if row is not None:
         return row.key
+    workspaces = WorkspaceMaker(maker)
+    audit = await asyncio.to_thread(workspaces.audit_log)
 
     def apply(transaction: Transaction, now: int) -> tuple[int, Sequence[AuditEvent]]:
         workspace_id = uuid.UUID(bytes=core.randomness(16), version=4)
-        made = WorkspaceMaker(maker).make(
-            transaction, now, workspace_id, DEFAULT_WORKSPACE, ROOT_WRITER.bytes
-        )
+        made = workspaces.make(transaction, now, workspace_id, DEFAULT_WORKSPACE, ROOT_WRITER.bytes, audit)
         return made[0], made[2]
 
     key: int = await core.committer.change(Change(apply))

@@ -1,5 +1,6 @@
 """The deployment's log of heads: served to all, and each log's line in it to those who read that log."""
 
+import asyncio
 import uuid
 from collections.abc import Sequence
 
@@ -9,9 +10,9 @@ from indelible.log.pending import AuditEvent, Change
 from indelible.model.errors import Problem
 from indelible.model.names import HEAD_LOG
 from indelible.model.types import SERVER_WRITER, LogInfo
-from indelible.service.access import Access
-from indelible.service.logs import EMPTY_HEAD, LogMaker
-from indelible.service.proofs import open_log, tile_of
+from indelible.service.logs import LogMaker
+from indelible.service.proofs import describe_keys, tile_of
+from indelible.service.ranges import Ranges
 from indelible.service.types import Caller
 from indelible.service.workspaces import SYSTEM_WORKSPACE, WorkspaceMaker
 from indelible.store.base import Transaction
@@ -29,17 +30,20 @@ async def find_head_log(core: Core, maker: LogMaker) -> LogInfo:
     if core.gate.read_only is not None:
         raise Problem("read_only", core.gate.read_only)
 
+    workspaces = WorkspaceMaker(maker)
+    audit = await asyncio.to_thread(workspaces.audit_log)
+    wanted = maker.new(0, HEAD_LOG, 0)
+    await asyncio.to_thread(maker.prepare, wanted)
+
     def apply(transaction: Transaction, now: int) -> tuple[None, Sequence[AuditEvent]]:
         if _find(core) is not None:
             return None, ()
         workspace_id = uuid.UUID(bytes=core.randomness(16), version=4)
-        made = WorkspaceMaker(maker).make(
-            transaction, now, workspace_id, SYSTEM_WORKSPACE, SERVER_WRITER.bytes
-        )
+        writer = SERVER_WRITER.bytes
+        made = workspaces.make(transaction, now, workspace_id, SYSTEM_WORKSPACE, writer, audit)
         workspace, audit_log, events = made
-        info = maker.new(workspace, HEAD_LOG, now)
-        transaction.add_log(info, EMPTY_HEAD)
-        return None, [*events, *maker.audits(info, audit_log, SERVER_WRITER.bytes)]
+        info = maker.add(transaction, wanted._replace(workspace=workspace, created=now))
+        return None, [*events, *maker.audits(info, audit_log, writer)]
 
     await core.committer.change(Change(apply))
     found = _find(core)
@@ -56,8 +60,8 @@ def _find(core: Core) -> LogInfo | None:
 class HeadLogCalls:
     """The calls on `/deployment`, and the one that proves a log's head in it."""
 
-    def __init__(self, access: Access, core: Core) -> None:
-        self._access = access
+    def __init__(self, ranges: Ranges, core: Core) -> None:
+        self._ranges = ranges
         self._core = core
 
     async def checkpoint(self) -> bytes:
@@ -74,8 +78,8 @@ class HeadLogCalls:
 
     async def keys(self) -> list[dict[str, object]]:
         """The keys that sign its heads."""
-        verifier = self._core.signers.signer((await self._own()).origin).verifier
-        return [{"verifier_key": str(verifier), "valid_from_size": 0, "valid_to_size": None}]
+        own = await self._own()
+        return describe_keys(await asyncio.to_thread(self._core.keys.keys, own))
 
     async def proof(self, caller: Caller, log: str, min_size: int = 0) -> HeadProof:
         """Prove that a head of this log, of at least `min_size` events, stands in the log of heads.
@@ -84,12 +88,11 @@ class HeadLogCalls:
             Problem: `not_found`, `forbidden`, `beyond_head`, `log_behind_published_head`, `read_only`,
                 `not_witnessed_yet`.
         """
-        info = self._access.log(caller, log, "read")
-        await open_log(self._core, info)
+        info = await self._ranges.log(caller, log)
         await self._own()
         return await self._core.headlog.proof(info, min_size)
 
     async def _own(self) -> LogInfo:
         info = await self._core.headlog.info()
-        await open_log(self._core, info)
+        await self._ranges.open(info)
         return info

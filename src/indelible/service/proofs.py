@@ -3,29 +3,30 @@
 import asyncio
 
 from indelible.log.core import Core
-from indelible.log.read import Span
+from indelible.log.keyring import Keys
 from indelible.merkle.tiles import TilePath, parse_tile_path, partial_width
 from indelible.model.errors import Problem
+from indelible.model.instants import format_micros
 from indelible.model.types import LogInfo
-from indelible.service.access import Access
-from indelible.service.parameters import instant
+from indelible.service.ranges import Ranges, Wanted
 from indelible.service.types import Caller, ConsistencyAnswer, InclusionAnswer, RangeAnswer
 
 TILE_WIDTH = 256
-Window = tuple[int | None, int | None]
-"""µs since 1970, from inclusive, to exclusive; None where it is open."""
 
 
 class Proofs:
-    """The calls that let others check a log. All need `read`, and read a bounded number of hashes."""
+    """The calls that let others check a log. They read a bounded number of hashes.
 
-    def __init__(self, access: Access, core: Core) -> None:
-        self._access = access
+    All need `read`; checkpoint, tiles, keys and consistency of a log with public proofs need nothing.
+    """
+
+    def __init__(self, ranges: Ranges, core: Core) -> None:
+        self._ranges = ranges
         self._core = core
 
     async def checkpoint(self, caller: Caller, log: str) -> bytes:
         """The newest published checkpoint (C2SP tlog-checkpoint)."""
-        return (await self._core.publisher.latest(await self._log(caller, log))).note
+        return (await self._core.publisher.latest(await self._provable(caller, log))).note
 
     async def tile(self, caller: Caller, log: str, path: str) -> bytes:
         """A tile or an entry bundle of a published tree (C2SP tlog-tiles); `path` is what follows `tile/`.
@@ -33,13 +34,12 @@ class Proofs:
         Raises:
             Problem: `not_found` for a path that is no tile of the published tree.
         """
-        return await tile_of(self._core, await self._log(caller, log), path)
+        return await tile_of(self._core, await self._provable(caller, log), path)
 
     async def keys(self, caller: Caller, log: str) -> list[dict[str, object]]:
         """All keys that ever signed this log's heads, each with the sizes for which it is valid."""
-        info = await self._log(caller, log)
-        verifier = self._core.signers.signer(info.origin).verifier
-        return [{"verifier_key": str(verifier), "valid_from_size": 0, "valid_to_size": None}]
+        info = await self._provable(caller, log)
+        return describe_keys(await asyncio.to_thread(self._core.keys.keys, info))
 
     async def event(self, caller: Caller, log: str, sequence: int) -> bytes:
         """A C2SP tlog-proof of one event, against a published checkpoint that is made now if need be.
@@ -81,10 +81,17 @@ class Proofs:
         Raises:
             Problem: `invalid_parameter`, `beyond_head`.
         """
-        info = await self._log(caller, log)
+        info = await self._provable(caller, log)
         if from_size < 0 or (to_size is not None and to_size < from_size):
             raise Problem("invalid_parameter", "from and to are sizes, and from is not the larger")
-        published = await self._core.publisher.at_least(info, max(from_size, to_size or 0))
+        least = max(from_size, to_size or 0)
+        if caller.workspace == info.workspace:
+            published = await self._core.publisher.at_least(info, least)
+        else:  # a stranger has nothing signed for him: that would be an fsync for each question
+            published = await self._core.publisher.latest(info)
+            if published.size < least:
+                size = published.size
+                raise Problem("beyond_head", f"the published head has {size} events", head=size)
         to_size = published.size if to_size is None else to_size
         hashes = await asyncio.to_thread(self._core.prover.consistency, info.key, from_size, to_size)
         return ConsistencyAnswer(from_size, to_size, hashes, published.note)
@@ -102,46 +109,27 @@ class Proofs:
         """A proof that a run of events is all that the log has between two sequences, or in a window of time.
 
         A window (`from_` inclusive, `to` exclusive) is proved by its neighbours: the entry before it and the
-        one after it, where there are such, are in the run.
+        one after it, where there are such, are in the run. Nothing is dated into a window of the past once it
+        was answered.
 
         Raises:
-            Problem: `invalid_parameter`, `beyond_head`, `answer_too_large`.
+            Problem: `invalid_parameter`, `beyond_head`, `answer_too_large`, `clock_unsure`.
         """
         info = await self._log(caller, log)
-        window = _window(first, last, from_, to)
-        published = await self._core.publisher.at_least(info, last or first or 0)
-        if window is None:
-            span = Span(first or 1, published.size if last is None else last)
-        else:
-            span = await asyncio.to_thread(self._around, info.key, window, published.size)
+        asked = await self._ranges.find(info, Wanted(first, last, from_, to))
+        span, size = asked.around, asked.published.size
         events, limit = span.last - span.first + 1, self._core.limits.range_proof_events
         if events > limit:
             raise Problem("answer_too_large", "ask for fewer events at once", events=events, limit=limit)
-        if events < 0:
-            raise Problem("invalid_parameter", "first must not be beyond last")
-        entries, hashes = await asyncio.to_thread(self._core.prover.range, info.key, span, published.size)
-        return RangeAnswer(span.first, span.last, published.size, window, entries, hashes, published.note)
-
-    def _around(self, log: int, window: Window, size: int) -> Span:
-        """The events of a window with their neighbours, of the first `size` events."""
-        first, last = self._core.events.between(log, size, *window)
-        return Span(max(1, first - 1), min(size, last + 1))
+        entries, hashes = await asyncio.to_thread(self._core.prover.range, info.key, span, size)
+        note = asked.published.note
+        return RangeAnswer(span.first, span.last, size, asked.window, entries, hashes, note, asked.closed)
 
     async def _log(self, caller: Caller, log: str) -> LogInfo:
-        """Find the log and have it checked: nothing of a log that does not match is proved."""
-        info = self._access.log(caller, log, "read")
-        await open_log(self._core, info)
-        return info
+        return await self._ranges.log(caller, log)
 
-
-async def open_log(core: Core, info: LogInfo) -> None:
-    """Have a log checked before anything of it is proved.
-
-    Raises:
-        Problem: `log_behind_published_head`.
-    """
-    if not core.gate.is_open(info.key) and core.gate.read_only is None:
-        await asyncio.to_thread(core.gate.open, info)
+    async def _provable(self, caller: Caller, log: str) -> LogInfo:
+        return await self._ranges.provable(caller, log)
 
 
 async def tile_of(core: Core, info: LogInfo, path: str) -> bytes:
@@ -162,15 +150,22 @@ async def tile_of(core: Core, info: LogInfo, path: str) -> bytes:
     return await asyncio.to_thread(core.prover.tile, info.key, tile.level, tile.number, tile.width)
 
 
-def _window(first: int | None, last: int | None, from_: str | None, to: str | None) -> Window | None:
-    low, high = instant("from", from_), instant("to", to)
-    if low is None and high is None:
-        return None
-    if first is not None or last is not None:
-        raise Problem("invalid_parameter", "give sequences (first, last) or times (from, to), not both")
-    if low is not None and high is not None and low >= high:
-        raise Problem("invalid_parameter", "from must be before to", parameter="from")
-    return low, high
+def describe_keys(keys: Keys) -> list[dict[str, object]]:
+    """A log's keys as others need them, oldest first, each with the statement by which it followed."""
+    told: list[dict[str, object]] = []
+    notes = [row.statement.decode() or None for row in keys.rows]
+    ends = [*(format_micros(statement.time) for statement in keys.statements), None]
+    for period, note, end in zip(keys.history.periods, notes, ends, strict=True):
+        told.append(
+            {
+                "verifier_key": str(period.verifier),
+                "valid_from_size": period.first,
+                "valid_to_size": period.last,
+                "retired": end,
+                "statement": note,
+            }
+        )
+    return told
 
 
 def _has(size: int, tile: TilePath) -> bool:

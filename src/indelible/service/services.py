@@ -6,10 +6,12 @@ from indelible.service.access import Access
 from indelible.service.appends import Appends
 from indelible.service.auditing import Auditing
 from indelible.service.events import Events
+from indelible.service.evidence import Evidence
 from indelible.service.headlog import HeadLogCalls
 from indelible.service.keys import Keys
 from indelible.service.logs import Logs
 from indelible.service.proofs import Proofs
+from indelible.service.rotation import Rotation
 from indelible.service.status import Status
 from indelible.service.views import Views
 from indelible.service.workspaces import Workspaces
@@ -23,9 +25,11 @@ class Services(NamedTuple):
     appends: Appends
     events: Events
     proofs: Proofs
+    evidence: Evidence
     headlog: HeadLogCalls
     views: Views
     keys: Keys
+    rotation: Rotation
     workspaces: Workspaces
     auditing: Auditing
     status: Status

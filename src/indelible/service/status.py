@@ -2,14 +2,16 @@
 
 from indelible import telemetry
 from indelible.log.core import Core
+from indelible.log.sampling import Sampler
 from indelible.service.types import Readiness
 
 
 class Status:
     """The calls that need no key. All are quick and touch no disk."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, sampler: Sampler) -> None:
         self._core = core
+        self._sampler = sampler
         self.stopping = False
         self.broken: str | None = None
 
@@ -20,23 +22,40 @@ class Status:
     def ready(self) -> Readiness:
         """Whether requests should be sent here, and what deserves a look.
 
-        A log that is refused does not make the server unready: the others go on.
+        A log that is refused does not make the server unready: the others go on. Nor does a signer command
+        that fails: appends go on, and checkpoints wait.
         """
         refused = [
             {"log_id": str(mismatch.log.log_id), "found": mismatch.found}
             for mismatch in self._core.gate.refused()
         ]
+        signer = self._core.signers.command
         details: dict[str, object] = {
             "deployment": self._core.deployment,
             "read_only": self._core.gate.read_only,
             "stopping": self.stopping,
             "broken": self.broken,
+            "signer": None if signer is None else {"failed": signer.failure},
             "refused_logs": len(refused),
             "refused": refused[:100],
+            "fsck": self._fsck(),
         }
         if self._core.witnesses is not None:
             details["witnesses"] = self._core.witnesses.state()
         return Readiness(self.broken is None and not self.stopping, details)
+
+    def _fsck(self) -> dict[str, object]:
+        """What the server found in its own store, the newest last."""
+        found = [
+            {
+                "log_id": str(finding.log.log_id),
+                "sequence": finding.sequence,
+                "kind": finding.kind,
+                "found": finding.found,
+            }
+            for finding in self._sampler.findings()[-100:]
+        ]
+        return {"events": self._sampler.events, "differences": self._sampler.differences, "found": found}
 
     def metrics(self) -> bytes:
         """Prometheus text."""

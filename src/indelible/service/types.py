@@ -1,7 +1,7 @@
 """What the use cases take and give: frozen values, neither wire types nor stored bytes."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 
 from indelible.model.types import BatchReceipt, Event, Head, LogInfo, Receipt
@@ -81,7 +81,8 @@ class ConsistencyAnswer(NamedTuple):
 class RangeAnswer(NamedTuple):
     """A proof that the entries from `first_sequence` on stand next to each other in the tree of `size`.
 
-    For a window of time (µs, from inclusive, to exclusive) its neighbours are among the entries.
+    For a window of time (µs, from inclusive, to exclusive) its neighbours are among the entries, and `closed`
+    says whether no event can be dated into it any more.
     """
 
     first_sequence: int
@@ -91,6 +92,14 @@ class RangeAnswer(NamedTuple):
     entries: list[bytes]
     hashes: tuple[bytes, ...]
     checkpoint: bytes
+    closed: bool | None = None
+
+
+class EvidenceAnswer(NamedTuple):
+    """An evidence file: a name for it, and its bytes, made as they are asked for."""
+
+    file_name: str
+    pieces: AsyncIterator[bytes]
 
 
 class ComponentBytes(NamedTuple):

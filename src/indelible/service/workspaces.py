@@ -1,5 +1,6 @@
 """Workspaces: isolated accounts. Root makes them, and reads no events of theirs."""
 
+import asyncio
 import uuid
 from collections.abc import Sequence
 
@@ -7,10 +8,11 @@ from indelible.log.core import Core
 from indelible.log.pending import AuditEvent, Change
 from indelible.model.errors import Problem
 from indelible.model.names import check_name
+from indelible.model.types import LogInfo
 from indelible.service import secrets
 from indelible.service.audit import AUDIT_LOG, Subject, audit_event
 from indelible.service.keys import key_created, key_info
-from indelible.service.logs import EMPTY_HEAD, LogMaker
+from indelible.service.logs import LogMaker
 from indelible.service.types import SCOPES, Caller, KeyInfo, WorkspaceInfo
 from indelible.store.base import KeyRow, Transaction, WorkspaceRow
 
@@ -25,17 +27,33 @@ class WorkspaceMaker:
     def __init__(self, maker: LogMaker) -> None:
         self._maker = maker
 
+    def audit_log(self) -> LogInfo:
+        """The audit log of a workspace that is not there yet, with its key: may take seconds, on a thread.
+
+        Raises:
+            Problem: `signer_failed`.
+        """
+        info = self._maker.new(0, AUDIT_LOG, 0)
+        self._maker.prepare(info)
+        return info
+
     def make(
-        self, transaction: Transaction, now: int, workspace_id: uuid.UUID, name: str, writer: bytes
+        self,
+        transaction: Transaction,
+        now: int,
+        workspace_id: uuid.UUID,
+        name: str,
+        writer: bytes,
+        audit: LogInfo,
     ) -> tuple[int, int, list[AuditEvent]]:
-        """Make it and return its number, its audit log's number, and what to log.
+        """Make it with the log that `audit_log` gave; return its number, its log's number, and what to log.
 
         Raises:
             KeyError: the name is taken.
         """
         key = transaction.add_workspace(workspace_id.bytes, name, now)
-        info = self._maker.new(key, AUDIT_LOG, now)
-        audit_log = transaction.add_log(info, EMPTY_HEAD)
+        info = self._maker.add(transaction, audit._replace(workspace=key, created=now))
+        audit_log = info.key
         subject = Subject("workspace", str(workspace_id), name)
         events = [audit_event(audit_log, writer, "workspace.created", subject)]
         return key, audit_log, events + self._maker.audits(info, audit_log, writer)
@@ -52,19 +70,20 @@ class Workspaces:
         """Create a workspace with a first key that may do everything in it; its secret is shown this once.
 
         Raises:
-            Problem: `forbidden`, `invalid_name`, `name_taken`, `limit_reached`.
+            Problem: `forbidden`, `invalid_name`, `name_taken`, `limit_reached`, `signer_failed`.
         """
         self._need_root(caller)
         check_name(name)
         secret = secrets.make(self._core.randomness)
         workspace_id = uuid.UUID(bytes=self._core.randomness(16), version=4)
+        audit = await asyncio.to_thread(self._maker.audit_log)
 
         def apply(transaction: Transaction, now: int) -> tuple[KeyRow, Sequence[AuditEvent]]:
             if self._core.reader.workspace_count() >= self._core.limits.workspaces:
                 limit = self._core.limits.workspaces
                 raise Problem("limit_reached", f"a deployment holds at most {limit} workspaces", limit=limit)
             try:
-                made = self._maker.make(transaction, now, workspace_id, name, caller.writer)
+                made = self._maker.make(transaction, now, workspace_id, name, caller.writer, audit)
             except KeyError:
                 raise Problem("name_taken", "a workspace has this name") from None
             workspace, audit_log, events = made

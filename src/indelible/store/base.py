@@ -23,6 +23,9 @@ from typing import NamedTuple, Protocol
 
 from indelible.model.types import LogInfo
 
+SEQUENCE_MAX = (1 << 40) - 1
+"""The largest sequence that a store holds."""
+
 
 class StoreError(Exception):
     """The engine refused; nothing of the transaction is stored."""
@@ -104,6 +107,21 @@ class KeyRow(NamedTuple):
     preset: str | None
 
 
+class LogKeyRow(NamedTuple):
+    """A key that signs a log's heads, or signed them: generations count from 0.
+
+    `statement` is the signed note by which it followed the one before it; empty for the first. A log without
+    rows has generation 0 alone, derived.
+    """
+
+    log: int
+    generation: int
+    holder: str  # derived | command
+    verifier_key: str
+    statement: bytes
+    created: int
+
+
 class ViewRow(NamedTuple):
     """One version of a view. Of a view's versions at most one is `active` and at most one `pending`."""
 
@@ -153,6 +171,12 @@ class Reader(Protocol):
     def logs(self, workspace: int | None, after: str, limit: int) -> list[LogInfo]:
         """Logs ordered by name (by store key when `workspace` is None and `after` is a number)."""
 
+    def log_keys(self, log: int) -> list[LogKeyRow]:
+        """The signing keys of a log, oldest first."""
+
+    def last_log(self) -> int:
+        """The largest number of a log, 0 where there is none."""
+
     def head(self, log: int) -> HeadRow | None:
         """The head of a log."""
 
@@ -165,6 +189,9 @@ class Reader(Protocol):
     def chunks(self, log: int, sequence: int, limit: int, *, reverse: bool = False) -> list[ChunkRow]:
         """At most `limit` chunks: the one that holds `sequence`, and those after it (before, in reverse)."""
 
+    def metas(self, log: int, first: int, last: int) -> list[ChunkRow]:
+        """The chunks that hold the events `first` to `last`, with `leaves` and `payload` empty and unread."""
+
     def chunk_time(self, log: int, sequence: int) -> tuple[int, int, int] | None:
         """First sequence, count and time of the chunk that holds `sequence`, without its bodies."""
 
@@ -173,6 +200,12 @@ class Reader(Protocol):
 
     def nodes(self, log: int, level: int, start: int, count: int) -> bytes:
         """Joined hashes of `count` nodes of a tile level from index `start` on, all of which exist."""
+
+    def tiles(self, log: int, after: tuple[int, int], limit: int) -> list[tuple[int, int, int]]:
+        """Level, number and size in bytes of stored tiles in order, those after the level and number given.
+
+        Tiles that the head does not cover are among them: this is for whoever looks for what is wrong.
+        """
 
     def key(self, key_id: str) -> KeyRow | None:
         """An API key."""
@@ -222,6 +255,12 @@ class Transaction(Protocol):
 
         Raises KeyError when the name is taken in the workspace.
         """
+
+    def set_public_proofs(self, log: int, *, public: bool) -> bool:
+        """Say whether a log's proofs need no key; False when there is no such log."""
+
+    def add_log_key(self, key: LogKeyRow) -> None:
+        """Add a signing key of a log. Raises KeyError when the log has that generation."""
 
     def add_key(self, key: KeyRow) -> None:
         """Add an API key."""

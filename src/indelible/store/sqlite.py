@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from importlib.resources import files
 from pathlib import Path
 
 import apsw
@@ -16,9 +15,9 @@ from indelible.store.base import StoreBroken, StoreFull, StoreRefused
 from indelible.store.checkpointer import Checkpointer
 from indelible.store.durable import sync
 from indelible.store.sqlite_read import SqliteReader, fetch, translate
+from indelible.store.sqlite_schema import migrate
 from indelible.store.sqlite_write import SqliteTransaction
 
-SCHEMA_VERSION = 1
 # Older versions can corrupt a WAL database that is reset while another connection reads it.
 OLDEST_SQLITE = (3, 51, 3)
 # Rows of some KiB overflow small pages and fill them; of large pages they would leave a third empty.
@@ -223,7 +222,7 @@ def _open_writer(path: Path) -> apsw.Connection:
         connection.pragma("wal_autocheckpoint", 0)
         connection.pragma("foreign_keys", value=True)
         connection.pragma("cache_size", -64 << 10)  # 64 MiB: the page cache does not grow with a log
-        _migrate(connection, path)
+        migrate(connection, path)
         # A process that was killed may have left a commit that was written and never synced. Reading shows
         # it, so it must be on stable storage before anybody is told of it or its head is signed.
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
@@ -232,15 +231,3 @@ def _open_writer(path: Path) -> apsw.Connection:
     except (apsw.Error, OSError) as error:
         raise StoreRefused(f"{path} cannot be opened: {error}") from error
     return connection
-
-
-def _migrate(connection: apsw.Connection, path: Path) -> None:
-    version = connection.pragma("user_version")
-    if version == SCHEMA_VERSION:
-        return
-    if version != 0:
-        raise StoreRefused(f"{path} has schema version {version}; this program knows {SCHEMA_VERSION}")
-    schema = files("indelible.store").joinpath("sql/sqlite_schema.sql").read_text()
-    with connection:
-        connection.execute(schema)
-        connection.pragma("user_version", SCHEMA_VERSION)

@@ -16,12 +16,14 @@ from indelible.store.base import (
     ChunkRow,
     HeadRow,
     KeyRow,
+    LogKeyRow,
     StoreBroken,
     StoreError,
     StoreFull,
     ViewRow,
     WorkspaceRow,
 )
+from indelible.store.sqlite_schema import see_as_current
 
 SEQUENCE_BITS = 40
 TILE_HASHES = 256
@@ -29,17 +31,19 @@ HASH_BYTES = 32
 _NO_ROOM = frozenset({errno.EDQUOT, errno.EFBIG})
 
 _WORKSPACE = "SELECT key, workspace_id, name, created FROM workspace "
-_LOG = "SELECT key, log_id, workspace, name, origin, created, erasable FROM log "
+_LOG = "SELECT key, log_id, workspace, name, origin, created, erasable, public_proofs FROM log "
 _HEAD = "SELECT size, time, time_floor, root, frontier FROM head WHERE log = ?"
 _KEY = (
     "SELECT key_id, workspace, secret_hash, label, scopes, logs, views, not_before, expires,"
     " created, revoked, preset FROM api_key "
 )
+_LOG_KEY = "SELECT log, generation, holder, verifier_key, statement, created FROM log_key "
 _VIEW = (
     "SELECT view_id, log, name, version, component_sha256, config, world, builtin, state, created, author"
     " FROM view "
 )
 _CHUNK_AT = "SELECT max(id) FROM chunk WHERE id BETWEEN ? AND ?"
+_METAS = "SELECT id, events, time, meta FROM chunk WHERE id BETWEEN ? AND ? ORDER BY id"
 _CHUNKS = "SELECT id, events, time, meta, leaves, payload FROM chunk WHERE id BETWEEN ? AND ? ORDER BY id "
 
 
@@ -49,7 +53,7 @@ def chunk_id(log: int, sequence: int) -> int:
 
 
 def _log(row: tuple[Any, ...]) -> LogInfo:
-    return LogInfo(row[0], UUID(bytes=row[1]), row[2], row[3], row[4], row[5], bool(row[6]))
+    return LogInfo(row[0], UUID(bytes=row[1]), row[2], row[3], row[4], row[5], bool(row[6]), bool(row[7]))
 
 
 def fetch(connection: apsw.Connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -100,6 +104,7 @@ class SqliteReader:
     def _open(path: Path) -> apsw.Connection:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         connection.set_busy_timeout(10_000)
+        see_as_current(connection)
         return connection
 
     @contextmanager
@@ -179,6 +184,15 @@ class SqliteReader:
             rows = self._rows(sql, workspace, after, limit)
         return [_log(row) for row in rows]
 
+    def log_keys(self, log: int) -> list[LogKeyRow]:
+        """See `Reader`."""
+        return [LogKeyRow(*row) for row in self._rows(_LOG_KEY + "WHERE log = ? ORDER BY generation", log)]
+
+    def last_log(self) -> int:
+        """See `Reader`."""
+        row = self._row("SELECT max(key) FROM log")
+        return (row and row[0]) or 0
+
     def head(self, log: int) -> HeadRow | None:
         """See `Reader`."""
         row = self._row(_HEAD, log)
@@ -210,6 +224,15 @@ class SqliteReader:
             rows = fetch(connection, _CHUNKS + order, bounds)
         mask = (1 << SEQUENCE_BITS) - 1
         return [ChunkRow(row[0] & mask, *row[1:]) for row in rows]
+
+    def metas(self, log: int, first: int, last: int) -> list[ChunkRow]:
+        """See `Reader`."""
+        with self.connection() as connection:
+            low, high = chunk_id(log, 1), chunk_id(log, last)
+            ((start,),) = fetch(connection, _CHUNK_AT, (low, chunk_id(log, first)))
+            rows = [] if start is None else fetch(connection, _METAS, (start, high))
+        mask = (1 << SEQUENCE_BITS) - 1
+        return [ChunkRow(row[0] & mask, row[1], row[2], row[3], b"", b"") for row in rows]
 
     def chunk_time(self, log: int, sequence: int) -> tuple[int, int, int] | None:
         """See `Reader`."""
@@ -248,6 +271,14 @@ class SqliteReader:
         if len(cut) != count * HASH_BYTES or len(rows) != last - first + 1:
             raise LookupError(f"nodes {start} to {start + count - 1} of level {level} are not all there")
         return cut
+
+    def tiles(self, log: int, after: tuple[int, int], limit: int) -> list[tuple[int, int, int]]:
+        """See `Reader`."""
+        sql = (
+            "SELECT level, tile, length(CAST(hashes AS BLOB)) FROM tile"
+            " WHERE log = ? AND (level, tile) > (?, ?) ORDER BY level, tile LIMIT ?"
+        )
+        return [(row[0], row[1], row[2]) for row in self._rows(sql, log, *after, limit)]
 
     def key(self, key_id: str) -> KeyRow | None:
         """See `Reader`."""

@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 
 from indelible.model.types import LogInfo
-from indelible.store.base import ChunkRow, HeadRow, KeyRow, NodeRow, ViewRow
+from indelible.store.base import ChunkRow, HeadRow, KeyRow, LogKeyRow, NodeRow, ViewRow
 from indelible.store.sqlite_read import TILE_HASHES, chunk_id, translate
 
 _HEAD = "SELECT size, time, time_floor, root, frontier FROM head WHERE log = ?"
@@ -18,7 +18,10 @@ _PUT_NODES = (
     "INSERT INTO tile (log, level, tile, hashes) VALUES (?, ?, ?, ?)"
     " ON CONFLICT DO UPDATE SET hashes = CAST(hashes || excluded.hashes AS BLOB)"
 )
-_ADD_LOG = "INSERT INTO log (log_id, workspace, name, origin, created, erasable) VALUES (?, ?, ?, ?, ?, ?)"
+_ADD_LOG = (
+    "INSERT INTO log (log_id, workspace, name, origin, created, erasable, public_proofs)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 _ADD_HEAD = "INSERT INTO head (log, size, time, time_floor, root, frontier) VALUES (?, ?, ?, ?, ?, ?)"
 
 
@@ -102,10 +105,21 @@ class SqliteTransaction:
 
     def add_log(self, log: LogInfo, head: HeadRow) -> int:
         """See `Transaction`."""
-        values = (log.log_id.bytes, log.workspace, log.name, log.origin, log.created, log.erasable)
+        flags = (log.erasable, log.public_proofs)
+        values = (log.log_id.bytes, log.workspace, log.name, log.origin, log.created, *flags)
         key = self._insert(_ADD_LOG, values, log.name)
         self._run(_ADD_HEAD, (key, *head))
         return key
+
+    def set_public_proofs(self, log: int, *, public: bool) -> bool:
+        """See `Transaction`."""
+        self._run("UPDATE log SET public_proofs = ? WHERE key = ?", (public, log))
+        return self._connection.changes() > 0
+
+    def add_log_key(self, key: LogKeyRow) -> None:
+        """See `Transaction`."""
+        what = f"generation {key.generation} of log {key.log}"
+        self._insert("INSERT INTO log_key VALUES (?, ?, ?, ?, ?, ?)", tuple(key), what)
 
     def add_key(self, key: KeyRow) -> None:
         """See `Transaction`."""

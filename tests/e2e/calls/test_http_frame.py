@@ -67,7 +67,7 @@ def test_paths_and_methods_that_are_not_ours(client: httpx.Client, log: str) -> 
     refused(client.get("/nope"), 404, "not_found")
     answer = client.put(log)
     refused(answer, 405, "method_not_allowed")
-    assert answer.headers["allow"] == "GET, HEAD"
+    assert answer.headers["allow"] == "GET, HEAD, PATCH"
     preflight = client.options(
         f"{log}/append", headers={"origin": "http://evil.example", "access-control-request-method": "POST"}
     )
@@ -76,11 +76,15 @@ def test_paths_and_methods_that_are_not_ours(client: httpx.Client, log: str) -> 
 
 
 def test_there_is_no_call_that_changes_an_event(client: httpx.Client, log: str) -> None:
-    """No method on an event or on a log but reading it."""
+    """No method on an event or on a log but reading it; PATCH of a log takes who may see its proofs alone."""
     client.post(f"{log}/append", content=b"1")
     for path in (log, f"{log}/events", f"{log}/events/1", f"{log}/events/1/raw"):
         for method in ("PUT", "PATCH", "DELETE", "POST"):
-            refused(client.request(method, path), 405, "method_not_allowed")
+            if (method, path) != ("PATCH", log):
+                refused(client.request(method, path), 405, "method_not_allowed")
+    for member in ("name", "origin", "erasable", "head", "created"):
+        body = {"public_proofs": False, member: None}
+        refused(client.patch(log, json=body), 400, "malformed_json")
 
 
 def test_head_is_get_without_its_body(client: httpx.Client, log: str) -> None:

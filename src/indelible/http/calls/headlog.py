@@ -1,6 +1,6 @@
 """The deployment's log of heads: public, since it says nothing about anybody, and a log's own line in it."""
 
-from indelible.http import wire
+from indelible.http import render, wire
 from indelible.http.calls import answer_json
 from indelible.http.calls.proofs import cached
 from indelible.http.params import integer
@@ -27,7 +27,7 @@ async def tile(request: Request, services: ServicesPort) -> Answer:
 async def keys(_request: Request, services: ServicesPort) -> Answer:
     """GET /deployment/keys."""
     found = await services.headlog.keys()
-    return _open(answer_json(wire.LogKeysOut([dict(key) for key in found])))
+    return _open(answer_json(wire.LogKeysOut([render.log_key(key) for key in found])))
 
 
 async def proof(request: Request, services: ServicesPort) -> Answer:

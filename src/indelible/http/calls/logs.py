@@ -34,14 +34,38 @@ _WRITE_CODES = (
     "disk_full",
     "request_timeout",
 )
+_CHANGE_CODES = (
+    "malformed_json",
+    "too_large",
+    "unsupported_media_type",
+    "store_failed",
+    "saturated",
+    "clock_unsure",
+    "commit_unknown",
+    "read_only",
+    "disk_full",
+    "request_timeout",
+    "log_behind_published_head",
+)
 _WRITE_HEADERS = ("Idempotency-Key", "Expected-Sequence")
 
 
 async def create(request: Request, services: ServicesPort) -> Answer:
     """POST /logs."""
     wanted = read_json(request, wire.LogIn)
-    made = await services.logs.create(request.caller, wanted.name, erasable=wanted.erasable)
+    made = await services.logs.create(
+        request.caller, wanted.name, erasable=wanted.erasable, public_proofs=wanted.public_proofs
+    )
     return answer_json(render.log(made), 201)
+
+
+async def change(request: Request, services: ServicesPort) -> Answer:
+    """PATCH /logs/{log}."""
+    wanted = read_json(request, wire.LogPatchIn)
+    changed = await services.logs.set_public_proofs(
+        request.caller, request.path[0], public=wanted.public_proofs
+    )
+    return answer_json(render.log(changed))
 
 
 async def list_logs(request: Request, services: ServicesPort) -> Answer:
@@ -111,21 +135,12 @@ ROUTES = (
         "Logs",
         body=Body(lambda limits: limits.request_body_bytes, {JSON: wire.LogIn}),
         codes=(
-            "malformed_json",
             "invalid_name",
             "invalid_parameter",
             "name_taken",
-            "too_large",
-            "unsupported_media_type",
             "limit_reached",
-            "store_failed",
-            "saturated",
-            "clock_unsure",
-            "commit_unknown",
-            "read_only",
-            "disk_full",
-            "request_timeout",
-            "log_behind_published_head",
+            "signer_failed",
+            *_CHANGE_CODES,
         ),
     ),
     Route(
@@ -153,6 +168,17 @@ ROUTES = (
         "Logs",
         codes=("not_found", "unknown_parameter", "not_acceptable"),
         produces=(JSON,),
+    ),
+    Route(
+        "PATCH",
+        "/logs/{log}",
+        "changeLog",
+        "Change who may see a log's proofs; nothing else of a log changes",
+        change,
+        (Reply(200, "The log", {JSON: wire.LogOut}),),
+        "Logs",
+        body=Body(lambda limits: limits.request_body_bytes, {JSON: wire.LogPatchIn}),
+        codes=("not_found", *_CHANGE_CODES),
     ),
     Route(
         "POST",

@@ -5,11 +5,11 @@ from indelible.http.calls import answer_json, path_sequence
 from indelible.http.negotiate import etag, matches
 from indelible.http.params import integer, text
 from indelible.http.ports import ServicesPort
-from indelible.http.request import Answer, Headers, Request
+from indelible.http.request import ANY_ORIGIN, Answer, Headers, Request
 from indelible.http.table import BYTES, JSON, TEXT, Reply, Route
 
-_FRESH = "private, max-age=2"
-_FOR_EVER = "private, max-age=31536000, immutable"
+_FRESH = "max-age=2"
+_FOR_EVER = "max-age=31536000, immutable"
 
 
 async def checkpoint(request: Request, services: ServicesPort) -> Answer:
@@ -27,7 +27,13 @@ async def tile(request: Request, services: ServicesPort) -> Answer:
 async def keys(request: Request, services: ServicesPort) -> Answer:
     """GET /logs/{log}/keys."""
     found = await services.proofs.keys(request.caller, request.path[0])
-    return answer_json(wire.LogKeysOut([dict(key) for key in found]))
+    body = wire.encode(wire.LogKeysOut([render.log_key(key) for key in found]))
+    return cached(request, body, JSON, _FRESH)
+
+
+async def rotate(request: Request, services: ServicesPort) -> Answer:
+    """POST /logs/{log}/keys."""
+    return answer_json(render.log_key(await services.rotation.rotate(request.caller, request.path[0])), 201)
 
 
 async def event(request: Request, services: ServicesPort) -> Answer:
@@ -52,7 +58,7 @@ async def consistency(request: Request, services: ServicesPort) -> Answer:
     answer = await services.proofs.consistency(
         request.caller, request.path[0], from_size=params["from"], to_size=params["to"]
     )
-    return answer_json(render.consistency(answer))
+    return cached(request, wire.encode(render.consistency(answer)), JSON, _FRESH)
 
 
 async def range_proof(request: Request, services: ServicesPort) -> Answer:
@@ -72,14 +78,17 @@ async def range_proof(request: Request, services: ServicesPort) -> Answer:
 def cached(request: Request, body: bytes, kind: str, control: str) -> Answer:
     """Answer with what stays the same for a while, or that it is what the client has."""
     tag = etag(body)
-    headers: Headers = [("etag", tag), ("cache-control", control)]
+    kept_by = "public" if request.shared else "private"
+    headers: Headers = [("etag", tag), ("cache-control", f"{kept_by}, {control}")]
+    if request.shared:
+        headers.append(ANY_ORIGIN)
     if matches(request.headers.get("if-none-match"), tag):
         return Answer(304, headers, b"")
     headers.append(("content-type", kind))
     return Answer(200, headers, body)
 
 
-_CACHED = ("ETag", "Cache-Control")
+_CACHED = ("ETag", "Cache-Control", "Access-Control-Allow-Origin")
 _UNCHANGED = Reply(304, "What `If-None-Match` names is still right", {}, _CACHED)
 _CODES = (
     "not_found",
@@ -87,6 +96,7 @@ _CODES = (
     "not_witnessed_yet",
     "saturated",
     "store_failed",
+    "signer_failed",
     "disk_full",
 )
 _PARAM_CODES = ("invalid_parameter", "unknown_parameter", "repeated_parameter", "not_acceptable")
@@ -102,6 +112,7 @@ ROUTES = (
         "Proofs",
         headers=("If-None-Match",),
         codes=(*_CODES, "unknown_parameter", "not_acceptable"),
+        public=True,
         produces=(TEXT,),
     ),
     Route(
@@ -114,6 +125,7 @@ ROUTES = (
         "Proofs",
         headers=("If-None-Match",),
         codes=(*_CODES, "unknown_parameter", "not_acceptable"),
+        public=True,
         produces=(BYTES,),
     ),
     Route(
@@ -122,10 +134,29 @@ ROUTES = (
         "getLogKeys",
         "Get the keys that sign a log's heads, retired ones included",
         keys,
-        (Reply(200, "The keys", {JSON: wire.LogKeysOut}),),
+        (Reply(200, "The keys", {JSON: wire.LogKeysOut}, _CACHED), _UNCHANGED),
         "Proofs",
+        headers=("If-None-Match",),
         codes=(*_CODES, "unknown_parameter", "not_acceptable"),
+        public=True,
         produces=(JSON,),
+    ),
+    Route(
+        "POST",
+        "/logs/{log}/keys",
+        "rotateLogKey",
+        "Let another key follow the one that signs a log's heads",
+        rotate,
+        (Reply(201, "The new key, with the statement that both keys signed", {JSON: wire.LogKeyOut}),),
+        "Proofs",
+        codes=(
+            *_CODES,
+            "unknown_parameter",
+            "limit_reached",
+            "read_only",
+            "clock_unsure",
+            "commit_unknown",
+        ),
     ),
     Route(
         "GET",
@@ -167,7 +198,15 @@ ROUTES = (
             text("from", "Instead: received at or after; an RFC 3339 instant."),
             text("to", "Received before: an RFC 3339 instant."),
         ),
-        codes=(*_CODES, *_PARAM_CODES, "beyond_head", "answer_too_large", "read_only"),
+        codes=(
+            *_CODES,
+            *_PARAM_CODES,
+            "beyond_head",
+            "answer_too_large",
+            "read_only",
+            "clock_unsure",
+            "commit_unknown",
+        ),
         produces=(JSON,),
     ),
     Route(
@@ -176,13 +215,15 @@ ROUTES = (
         "proveConsistency",
         "Prove that an earlier tree is a prefix of a later one",
         consistency,
-        (Reply(200, "The proof", {JSON: wire.ConsistencyOut}),),
+        (Reply(200, "The proof", {JSON: wire.ConsistencyOut}, _CACHED), _UNCHANGED),
         "Proofs",
         params=(
             integer("from", "The size of the earlier tree.", required=True),
             integer("to", "The size of the later tree; the published one when it is left out."),
         ),
+        headers=("If-None-Match",),
         codes=(*_CODES, *_PARAM_CODES, "beyond_head"),
+        public=True,
         produces=(JSON,),
     ),
 )

@@ -13,13 +13,20 @@ from indelible.model.errors import Problem
 from indelible.telemetry import METRICS_CONTENT_TYPE
 
 
+class Page(NamedTuple):
+    """A page for people."""
+
+    body: bytes
+    policy: str  # its Content-Security-Policy
+
+
 class Documents(NamedTuple):
-    """What is written once, from the table of routes."""
+    """What is written once, from the table of routes, and the page that verifies."""
 
     openapi: bytes
-    docs: bytes
-    landing: bytes
-    page_policy: str  # the Content-Security-Policy of the pages
+    docs: Page
+    landing: Page
+    verify: Page
 
 
 async def healthz(_request: Request, services: ServicesPort) -> Answer:
@@ -53,12 +60,15 @@ def routes(documents: Callable[[], Documents]) -> tuple[Route, ...]:
         return Answer(200, headers, documents().openapi)
 
     async def docs(_request: Request, _services: ServicesPort) -> Answer:
-        return _page(documents().docs, documents().page_policy)
+        return _page(documents().docs)
 
     async def landing(_request: Request, _services: ServicesPort) -> Answer:
-        return _page(documents().landing, documents().page_policy)
+        return _page(documents().landing)
 
-    return (*_monitoring(), *_described(openapi, docs, landing))
+    async def verify(_request: Request, _services: ServicesPort) -> Answer:
+        return _page(documents().verify)
+
+    return (*_monitoring(), *_described(openapi, docs, landing, verify))
 
 
 def _monitoring() -> tuple[Route, ...]:
@@ -89,12 +99,15 @@ def _monitoring() -> tuple[Route, ...]:
     )
 
 
-def _described(openapi: Handler, docs: Handler, landing: Handler) -> tuple[Route, ...]:
+def _described(openapi: Handler, docs: Handler, landing: Handler, verify: Handler) -> tuple[Route, ...]:
     page = (Reply(200, "The page", {HTML: None}),)
     document = (Reply(200, "OpenAPI 3.1", {JSON: None}),)
     return (
         _system("/openapi.json", "getOpenapi", "Get this description", openapi, document),
         _system("/docs", "getDocs", "Read this description", docs, page),
+        _system(
+            "/verify", "getVerifier", "Verify evidence in the browser, which needs nothing else", verify, page
+        ),
         _system("/", "getLanding", "See where to go", landing, page),
     )
 
@@ -103,12 +116,12 @@ def _system(path: str, name: str, summary: str, handler: Handler, replies: tuple
     return Route("GET", path, name, summary, handler, replies, "System", needs_key=False)
 
 
-def _page(body: bytes, policy: str) -> Answer:
+def _page(page: Page) -> Answer:
     headers: Headers = [
         ("content-type", "text/html; charset=utf-8"),
-        ("content-security-policy", policy),
+        ("content-security-policy", page.policy),
         ("x-frame-options", "DENY"),
         ("referrer-policy", "no-referrer"),
         ("cache-control", "no-cache"),
     ]
-    return Answer(200, headers, body)
+    return Answer(200, headers, page.body)

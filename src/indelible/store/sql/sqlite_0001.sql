@@ -1,4 +1,4 @@
--- The embedded engine's schema, version 1.
+-- The embedded engine, version 1.
 -- A chunk's id is log << 40 | first sequence: rows of one log lie together, in order, with no second index.
 -- So a store holds up to 8 million logs of up to 10^12 events each.
 

@@ -1,0 +1,173 @@
+"""Evidence: a file that proves a range of a log to who trusts nobody (docs/formats.md, Evidence)."""
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+import indelible
+from indelible.log.core import Core
+from indelible.log.publish import Published
+from indelible.log.read import Span
+from indelible.model.instants import format_micros
+from indelible.model.types import NO_AUTH_WRITER, ROOT_WRITER, LogInfo
+from indelible.notes.evidence import FORMAT, MANIFEST, SIGNATURE, Statement, format_statement
+from indelible.service.auditing import Auditing
+from indelible.service.evidence_events import WriterNames, lines_of
+from indelible.service.evidence_text import VERIFY
+from indelible.service.proofs import describe_keys
+from indelible.service.ranges import Asked, Ranges, Wanted
+from indelible.service.types import Caller, EvidenceAnswer
+from indelible.service.zipstream import ZipStream
+
+_encode = msgspec.json.encode
+
+
+class _Plan(NamedTuple):
+    """All that a file says is fixed before its first byte."""
+
+    info: LogInfo
+    asked: Asked
+    audit_info: LogInfo
+    audit: Published
+    cover: Mapping[str, object]
+
+
+class Evidence:
+    """The call on `/logs/{log}/evidence`."""
+
+    def __init__(self, ranges: Ranges, core: Core, auditing: Auditing) -> None:
+        self._ranges = ranges
+        self._core = core
+        self._auditing = auditing
+
+    async def export(self, caller: Caller, log: str, wanted: Wanted, *, query: str) -> EvidenceAnswer:
+        """Make the evidence of a range; `query` is the request as text. `_audit` says that it was asked.
+
+        The checkpoint is fixed here. The file is made as it is read; an exception in the middle ends it.
+
+        Raises:
+            Problem: `not_found`, `forbidden`, `invalid_parameter`, `beyond_head`, `clock_unsure`, before
+                anything is made.
+        """
+        info = await self._ranges.log(caller, log)
+        asked = await self._ranges.find(info, wanted, newest=True)
+        audit_info = self._core.reader.log_by_key(self._auditing.log_of(info.workspace))
+        if audit_info is None:
+            raise LookupError(f"workspace {info.workspace} has no audit log")
+        await self._ranges.open(audit_info)
+        span, size = asked.span, asked.published.size
+        await self._auditing.evidence(caller, info, span, size, _window(asked))
+        audit = await self._ranges.newest(audit_info)
+        plan = _Plan(info, asked, audit_info, audit, self._cover(caller, info, asked, query))
+        which = f"{span.first}-{span.last}" if span.first <= span.last else "none"
+        return EvidenceAnswer(f"{info.name}-events-{which}.zip", _in_threads(self._write(plan)))
+
+    def _cover(self, caller: Caller, info: LogInfo, asked: Asked, query: str) -> Mapping[str, object]:
+        """The cover sheet, but for the digests of the files."""
+        workspace = self._core.reader.workspace_by_key(info.workspace)
+        span, published = asked.span, asked.published
+        return {
+            "format": FORMAT,
+            "software": f"indelible {indelible.__version__}",
+            "deployment": self._core.deployment,
+            "workspace": workspace.name if workspace else "",
+            "log": {"log_id": str(info.log_id), "name": info.name, "origin": info.origin},
+            "query": query,
+            "basis": "received",
+            "time_zone": "UTC",
+            "window": _window(asked),
+            "window_closed": asked.closed,
+            "asked_by": {"key_id": caller.key_id, "label": self._label(caller)},
+            "made": format_micros(self._core.clock.wall_micros()),
+            "events": span.last - span.first + 1,
+            "first_sequence": span.first,
+            "last_sequence": span.last,
+            "gaps": 0,
+            "head": {"size": published.size, "root": published.root.hex()},
+        }
+
+    def _label(self, caller: Caller) -> str:
+        if uuid.UUID(bytes=caller.writer) == ROOT_WRITER:
+            return "root key"
+        if uuid.UUID(bytes=caller.writer) == NO_AUTH_WRITER:
+            return "no key"
+        row = self._core.reader.key(caller.key_id)
+        return row.label if row else ""
+
+    # ------------------------------------------------------------------ on threads
+
+    def _write(self, plan: _Plan) -> Iterator[bytes]:
+        """The file, a piece at a time; b"" where a step made no bytes yet."""
+        out, info = ZipStream(), plan.info
+        names = WriterNames(self._core, plan.audit_info, plan.audit.size)
+        out.add("VERIFY.txt", VERIFY.encode())
+        yield from out.stream("events.ndjson", lines_of(self._core.events, info.key, plan.asked.span, names))
+        out.add("proof.json", _encode(self._proof(plan)))
+        out.add("checkpoint", plan.asked.published.note)
+        out.add("keys.json", _encode({"keys": describe_keys(self._core.keys.keys(info))}))
+        sequences: list[int] = []
+        yield from out.stream("audit.ndjson", names.lines(info, sequences))
+        out.add("audit-proof.json", _encode(self._audit_proof(plan, sequences)))
+        files = {name: digest._asdict() for name, digest in out.files.items()}
+        manifest = msgspec.json.format(_encode({**plan.cover, "files": files}), indent=2) + b"\n"
+        out.add(MANIFEST, manifest)
+        out.add(SIGNATURE, self._signed(plan, manifest))
+        yield out.end()
+
+    def _proof(self, plan: _Plan) -> Mapping[str, object]:
+        info, (published, span, _, _), around = plan.info, plan.asked, plan.asked.around
+        entries = self._core.prover.entries_of
+        return {
+            "origin": info.origin,
+            "first": span.first,
+            "last": span.last,
+            "size": published.size,
+            "root": published.root.hex(),
+            "window": _window(plan.asked),
+            "before": _hex(entries(info.key, Span(around.first, span.first - 1))),
+            "after": _hex(entries(info.key, Span(span.last + 1, around.last))),
+            "hashes": [one.hex() for one in self._core.prover.closing(info.key, around, published.size)],
+        }
+
+    def _audit_proof(self, plan: _Plan, sequences: list[int]) -> Mapping[str, object]:
+        info, audit = plan.audit_info, plan.audit
+        prove = self._core.prover.inclusion
+        return {
+            "origin": info.origin,
+            "size": audit.size,
+            "root": audit.root.hex(),
+            "checkpoint": audit.note.decode(),
+            "keys": describe_keys(self._core.keys.keys(info)),
+            "proofs": [[one.hex() for one in prove(info.key, at - 1, audit.size)] for at in sequences],
+        }
+
+    def _signed(self, plan: _Plan, manifest: bytes) -> bytes:
+        (published, span, _, _), digest = plan.asked, hashlib.sha256(manifest).hexdigest()
+        origin = plan.info.origin
+        statement = Statement(origin, published.size, published.root, span.first, span.last, digest)
+        text = format_statement(statement)
+        return self._core.keys.sign_text(plan.info, published.size, text, self._core.objects)
+
+
+def _window(asked: Asked) -> Mapping[str, object] | None:
+    if asked.window is None:
+        return None
+    low, high = (None if micros is None else format_micros(micros) for micros in asked.window)
+    return {"from": low, "to": high}
+
+
+def _hex(entries: list[bytes]) -> str | None:
+    return entries[0].hex() if entries else None
+
+
+async def _in_threads(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Make each piece on a thread, when the one before it was taken."""
+    while True:
+        piece = await asyncio.to_thread(next, pieces, None)
+        if piece is None:
+            return
+        yield piece
