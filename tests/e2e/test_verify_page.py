@@ -37,7 +37,7 @@ pytestmark = pytest.mark.skipif(
 
 ROOT = Path(__file__).parents[2]
 WHOLE = members_of()
-ATTACKS = ("test_evidence_zip.py", "test_evidence_content.py")
+ATTACKS = ("test_evidence_zip.py", "test_evidence_content.py", "test_evidence_deployment.py")
 
 
 @pytest.fixture(scope="module")

@@ -197,6 +197,31 @@ def test_what_was_cosigned_survives_a_lost_server(tmp_path: Path, witnesses: lis
     assert (tmp_path / "copy" / kept.relative_to(data)).read_bytes() == newest
 
 
+@of(2)
+def test_evidence_of_any_log_is_vouched_for_by_who_cosigns_the_log_of_heads(
+    tmp_path: Path, witnesses: list[RunningWitness]
+) -> None:
+    """No witness ever heard of the log; evidence of it leads to the head that both of them cosigned."""
+    evidence, rules = tmp_path / "evidence.zip", policy(tmp_path / "policy", 2, *witnesses)
+    with (
+        start_server(tmp_path / "data", "--witness-policy", str(rules), env=QUICK) as server,
+        server.client() as http,
+    ):
+        introduce(tmp_path, keys_of(http), 0, 1)
+        log = http.post("/logs", json={"name": "acme"}).json()["log_id"]
+        for _ in range(3):
+            assert http.post(f"/logs/{log}/append", json={"n": 1}).status_code == 201
+        evidence.write_bytes(http.get(f"/logs/{log}/evidence").content)
+        keys = [keys_of(http, name) for name in (log, "_audit")]
+        top = keys_of(http)
+    trusted = [word for key in keys for word in ("--key", key)]
+    named = [word for one in witnesses for word in ("--witness", one.vkey)]
+    assert "cosigned the head of" in cli("verify", str(evidence), *trusted, "--key", top, *named)
+    assert "stated" in cli("verify", str(evidence), *trusted, *named)
+    stranger = Cosigner("stranger.example", b"s" * 32).verifier.vkey
+    cli("verify", str(evidence), *trusted, "--witness", stranger, expect=6)
+
+
 def test_a_policy_that_is_none_stops_the_start(tmp_path: Path) -> None:
     """With one sentence that names the file and the line, before anything is made."""
     (tmp_path / "policy").write_text("witness w nokey http://127.0.0.1\nquorum w\n")
