@@ -196,11 +196,7 @@ class Server:
         headlog = HeadLog(store.reader, heads, events, prover, publisher, gate, committer, limits)
         publisher.on_published = self._on_published
         self._alive = Alive(committer, limits, clock, moment)
-        compiler = Compiler(self.directory.cache / "code", limits)
-        host = self._host = Host(self.directory.cache / "code", limits)
-        self._components = Components(objects, compiler, host, limits)
-        source = Source(heads, events, prover)
-        self._residence = Residence(source, objects, host, self._components.load, limits, clock)
+        self._host_views(objects, Source(heads, events, prover), clock)
         self._wakeups = Wakeups(heads)
         core = Core(
             deployment=self.identity.name,
@@ -222,6 +218,12 @@ class Server:
             randomness=SYSTEM_RANDOMNESS,
         )
         return core if self._policy is None else self._witnessed(core, self._policy)
+
+    def _host_views(self, objects: LocalObjects, source: Source, clock: Clock) -> None:
+        limits, code = self.settings.limits, self.directory.cache / "code"
+        host = self._host = Host(code, limits)
+        self._components = Components(objects, Compiler(code, limits), host, limits)
+        self._residence = Residence(source, objects, host, self._components.load, limits, clock)
 
     def _witnessed(self, core: Core, policy: WitnessPolicy) -> Core:
         """Have heads cosigned as the policy says."""

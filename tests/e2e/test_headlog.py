@@ -54,6 +54,24 @@ def listed(data: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.replace("}{", "}\n{").splitlines()]
 
 
+def test_all_may_keep_what_is_for_all(server: RunningServer) -> None:
+    """Checkpoint, tiles and keys say `public` and `*`, and answer 304; any page can read a refusal too."""
+    for path, fresh in (
+        ("checkpoint", "max-age=2"),
+        ("tile/0/000.p/1", "max-age=31536000, immutable"),
+        ("keys", "max-age=2"),
+    ):
+        answer = httpx.get(f"{server.url}/deployment/{path}")
+        assert answer.headers["cache-control"] == f"public, {fresh}"
+        assert answer.headers["access-control-allow-origin"] == "*"
+        again = httpx.get(
+            f"{server.url}/deployment/{path}", headers={"If-None-Match": answer.headers["etag"]}
+        )
+        assert again.status_code == 304
+    missing = httpx.get(f"{server.url}/deployment/tile/0/999")
+    assert (missing.status_code, missing.headers["access-control-allow-origin"]) == (404, "*")
+
+
 def test_a_head_is_proved_by_a_file_alone(server: RunningServer, tmp_path: Path) -> None:
     """What `indelible proof --deployment` fetches says which head stands there, and verifies offline."""
     with server.client() as http:

@@ -2,43 +2,36 @@
 
 from indelible.http import render, wire
 from indelible.http.calls import answer_json
-from indelible.http.calls.proofs import cached
+from indelible.http.calls.proofs import FOR_EVER, FRESH, cached
 from indelible.http.params import integer
 from indelible.http.ports import ServicesPort
 from indelible.http.request import Answer, Request
 from indelible.http.table import BYTES, JSON, TEXT, Reply, Route
 
-_EVERYBODY = ("access-control-allow-origin", "*")
-_FRESH = "public, max-age=2"
-_FOR_EVER = "public, max-age=31536000, immutable"
-
 
 async def checkpoint(request: Request, services: ServicesPort) -> Answer:
     """GET /deployment/checkpoint."""
-    note = await services.headlog.checkpoint()
-    return _open(cached(request, note, "text/plain; charset=utf-8", _FRESH))
+    request.shared = True
+    return cached(request, await services.headlog.checkpoint(), "text/plain; charset=utf-8", FRESH)
 
 
 async def tile(request: Request, services: ServicesPort) -> Answer:
     """GET /deployment/tile/{path}."""
-    return _open(cached(request, await services.headlog.tile(request.path[0]), BYTES, _FOR_EVER))
+    request.shared = True
+    return cached(request, await services.headlog.tile(request.path[0]), BYTES, FOR_EVER)
 
 
-async def keys(_request: Request, services: ServicesPort) -> Answer:
+async def keys(request: Request, services: ServicesPort) -> Answer:
     """GET /deployment/keys."""
+    request.shared = True
     found = await services.headlog.keys()
-    return _open(answer_json(wire.LogKeysOut([render.log_key(key) for key in found])))
+    return cached(request, wire.encode(wire.LogKeysOut([render.log_key(key) for key in found])), JSON, FRESH)
 
 
 async def proof(request: Request, services: ServicesPort) -> Answer:
     """GET /logs/{log}/proof/deployment."""
     found = await services.headlog.proof(request.caller, request.path[0], request.params["min_size"] or 0)
     return answer_json(wire.HeadProofOut(found.event.decode(), found.size, found.proof.decode()))
-
-
-def _open(answer: Answer) -> Answer:
-    """Let pages of any origin read an answer that is for everybody."""
-    return answer._replace(headers=[*answer.headers, _EVERYBODY])
 
 
 _CACHED = ("ETag", "Cache-Control", "Access-Control-Allow-Origin")
@@ -80,8 +73,9 @@ ROUTES = (
         "getDeploymentKeys",
         "Get the keys that sign the heads of the deployment's log of heads",
         keys,
-        (Reply(200, "The keys", {JSON: wire.LogKeysOut}, ("Access-Control-Allow-Origin",)),),
+        (Reply(200, "The keys", {JSON: wire.LogKeysOut}, _CACHED), _UNCHANGED),
         "Proofs",
+        headers=("If-None-Match",),
         codes=(*_CODES, _BEHIND),
         needs_key=False,
         produces=(JSON,),
