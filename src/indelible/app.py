@@ -21,9 +21,11 @@ from indelible.log.command import SignerCommand
 from indelible.log.commit import Committer
 from indelible.log.core import Core
 from indelible.log.gate import Gate
+from indelible.log.headlog import HeadLog
 from indelible.log.heads import Heads
 from indelible.log.keyring import Keyring
 from indelible.log.lanes import Lanes
+from indelible.log.policyfile import read_policy
 from indelible.log.prove import Prover
 from indelible.log.publish import Publisher
 from indelible.log.read import EventReader
@@ -31,8 +33,11 @@ from indelible.log.sampling import Sampler
 from indelible.log.signers import Signers
 from indelible.log.source import Source
 from indelible.log.timekeeper import Timekeeper
+from indelible.log.witnesses import Witnesses
 from indelible.model.clock import SYSTEM_CLOCK, SYSTEM_RANDOMNESS, Clock
 from indelible.model.errors import Problem
+from indelible.model.types import LogInfo
+from indelible.notes.policy import WitnessPolicy
 from indelible.service.access import Access
 from indelible.service.appends import Appends
 from indelible.service.audit import Subject
@@ -41,6 +46,7 @@ from indelible.service.bootstrap import Identity, default_workspace, identify
 from indelible.service.components import Components
 from indelible.service.events import Events
 from indelible.service.evidence import Evidence
+from indelible.service.headlog import HeadLogCalls, find_head_log
 from indelible.service.keys import Keys
 from indelible.service.logs import LogMaker, Logs
 from indelible.service.proofs import Proofs
@@ -73,6 +79,8 @@ class Server:
 
     def __init__(self, settings: Settings, clock: Clock = SYSTEM_CLOCK) -> None:
         self.settings = settings
+        path = settings.witness_policy
+        self._policy = None if path is None else read_policy(path, settings.limits)
         self.directory = DataDirectory(settings.data)
         self._store = SqliteStore(self.directory.path)
         try:
@@ -103,7 +111,10 @@ class Server:
         services = self._services = self._serve(maker, workspace)
         services.views.resume()  # before the start, so that these wait until they are asked
         self._residence.start()
+        core.headlog.start(lambda: find_head_log(core, maker))
         core.publisher.start()
+        if core.witnesses is not None:
+            self._spawn(core.witnesses.run(core.reader, core.headlog.info))
         self._spawn(self._sweep())
         self._spawn(self._sampler.run())
         if core.gate.read_only is None:  # a restored copy is left as it is
@@ -137,6 +148,9 @@ class Server:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._core.headlog.stop()
+        if self._core.witnesses is not None:
+            await self._core.witnesses.stop()
         await self._core.committer.stop()
         if self.exit_code == 0:
             with suppress(OSError, Problem):  # what could not be published is published at the next start
@@ -179,14 +193,12 @@ class Server:
             on_fatal=self._on_fatal,
             may_append=gate.require,
         )
+        headlog = HeadLog(store.reader, heads, events, prover, publisher, gate, committer, limits)
+        publisher.on_published = self._on_published
         self._alive = Alive(committer, limits, clock, moment)
-        compiler = Compiler(self.directory.cache / "code", limits)
-        host = self._host = Host(self.directory.cache / "code", limits)
-        self._components = Components(objects, compiler, host, limits)
-        source = Source(heads, events, prover)
-        self._residence = Residence(source, objects, host, self._components.load, limits, clock)
+        self._host_views(objects, Source(heads, events, prover), clock)
         self._wakeups = Wakeups(heads)
-        return Core(
+        core = Core(
             deployment=self.identity.name,
             reader=store.reader,
             objects=objects,
@@ -199,10 +211,35 @@ class Server:
             gate=gate,
             committer=committer,
             lanes=Lanes(committer, limits, SYSTEM_RANDOMNESS),
+            headlog=headlog,
+            witnesses=None,
             limits=limits,
             clock=clock,
             randomness=SYSTEM_RANDOMNESS,
         )
+        return core if self._policy is None else self._witnessed(core, self._policy)
+
+    def _host_views(self, objects: LocalObjects, source: Source, clock: Clock) -> None:
+        limits, code = self.settings.limits, self.directory.cache / "code"
+        host = self._host = Host(code, limits)
+        self._components = Components(objects, Compiler(code, limits), host, limits)
+        self._residence = Residence(source, objects, host, self._components.load, limits, clock)
+
+    def _witnessed(self, core: Core, policy: WitnessPolicy) -> Core:
+        """Have heads cosigned as the policy says."""
+        core.publisher.witnessing = witnesses = Witnesses(
+            policy,
+            fail_open=self.settings.witness_fail_open,
+            publisher=core.publisher,
+            prover=core.prover,
+            gate=core.gate,
+            objects=core.objects,
+            keys=core.keys,
+            limits=core.limits,
+            clock=core.clock,
+            on_conflict=self._on_conflict,
+        )
+        return core._replace(witnesses=witnesses)
 
     def _serve(self, maker: LogMaker, workspace: int) -> Services:
         core = self._core
@@ -227,6 +264,7 @@ class Server:
             events=Events(access, core, self._wakeups, auditing),
             proofs=Proofs(ranges, core),
             evidence=Evidence(ranges, core, auditing),
+            headlog=HeadLogCalls(ranges, core),
             views=Views(access, core, auditing, self._components, self._residence),
             keys=Keys(access, core, auditing),
             rotation=Rotation(access, core, auditing),
@@ -255,6 +293,18 @@ class Server:
         self._wakeups.committed(heads)
         for log, head in heads.items():
             self._residence.notify(log, head.size)
+
+    def _on_published(self, log: int) -> None:
+        """In a thread: a log has a new head that is signed and stored."""
+        self._core.headlog.published(log)
+        if self._core.witnesses is not None:
+            self._core.witnesses.published(log)
+
+    def _on_conflict(self, info: LogInfo, witness: str, found: str) -> None:
+        """A witness has seen another history of a log; on the loop."""
+        if self._services is not None:
+            caller = self._services.access.system
+            self._spawn(self._services.auditing.contradicted(caller, info, witness, found))
 
     def _on_fatal(self, error: BaseException) -> None:
         structlog.get_logger().critical("stable storage failed; the server stops", error=str(error))

@@ -30,6 +30,8 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     log_json: bool = False
+    witness_policy: Path | None = None  # whose cosignatures heads need before they are served
+    witness_fail_open: bool = False  # serve them without, when the witnesses are away
     limits: Limits = DEFAULT_LIMITS
 
 

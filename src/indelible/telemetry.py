@@ -2,7 +2,7 @@
 
 Every metric stands here, so that one file is the list an operator can alert on. Counters end in `_total`,
 durations are seconds, sizes bytes. Nothing in a label comes from a tenant: a label's values are bounded by
-the code. This module imports nothing of ours; every layer may import it.
+the code, or by the operator's witness policy. This module imports nothing of ours; every layer may import it.
 """
 
 import logging
@@ -87,6 +87,29 @@ fsck_events_total = _counter("fsck_events_total", "Stored events that were check
 fsck_differences_total = _counter(
     "fsck_differences_total", "Stored events that were found to differ while serving, each counted once."
 )
+
+# Witnesses: those that this server asks, and what `indelible witness serve` answers
+witness_asked_total = _counter(
+    "witness_asked_total",
+    "Questions to each witness by what came: cosigned, conflict, refused, failed.",
+    "witness",
+    "outcome",
+)
+witness_ask_seconds = _histogram(
+    "witness_ask_seconds", "One question to a witness.", _REQUEST_SECONDS, "witness"
+)
+checkpoints_unwitnessed = _gauge(
+    "checkpoints_unwitnessed",
+    "Logs whose newest signed head lacks the cosignatures that the policy asks for.",
+)
+unwitnessed_served_total = _counter(
+    "unwitnessed_served_total",
+    "Heads served without the policy's cosignatures, as --witness-fail-open has it.",
+)
+witness_answers_total = _counter("witness_answers_total", "Answers to add-checkpoint by status.", "status")
+
+# The deployment's log of heads
+heads_listed_total = _counter("heads_listed_total", "Heads of logs that were listed in the deployment's log.")
 
 # Views
 view_lag_events = _gauge("view_lag_events", "Events that views have yet to fold, over all views.")

@@ -30,6 +30,7 @@ BESIDE = {
     "telemetry": frozenset[str](),
     "config": frozenset({"model"}),
     "operate": frozenset({"client", "config", "telemetry", *LAYERS[1:]}),
+    "witness": frozenset({"http", "store", "merkle", "notes", "model", "telemetry"}),
     "app": frozenset({"config", "operate", "telemetry", *LAYERS}),
     "data": frozenset[str](),
     "bootstrap": frozenset({"config", "telemetry", *LAYERS}),
@@ -39,8 +40,9 @@ BESIDE = {
 EXCEPTIONS = {
     "cli/serve.py": frozenset({"app", "telemetry", "store"}),  # the server, and how it refuses to start
     "cli/operate.py": frozenset({"store"}),  # how a data directory refuses
+    "cli/witness.py": frozenset({"witness", "telemetry", "store"}),  # a server of its own over a directory
 }
-"""The two commands that work on a data directory instead of a server's URL."""
+"""The commands that work on a data directory instead of a server's URL."""
 
 ONLY_IN = {"wasmtime": "fold", "apsw": "store", "httptools": "http"}
 """Libraries that belong to one layer, so that replacing one touches one folder."""
@@ -150,7 +152,10 @@ def test_the_command_line_is_quick_to_start() -> None:
         for found in IMPORTS
         if part_of(found.file) == "cli"
         and not found.lazy
-        and (found.module.split(".")[0] in slow or target_of(found) in {"client", "fold", "app", "operate"})
+        and (
+            found.module.split(".")[0] in slow
+            or target_of(found) in {"client", "fold", "app", "operate", "witness"}
+        )
     ]
     assert wrong == []
 

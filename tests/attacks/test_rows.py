@@ -7,6 +7,7 @@ import pytest
 from tests.harness.attacking import Victim, database, flip_cell, found_at_start, found_by_fsck, run
 from tests.harness.operating import serving
 
+from indelible.notes.keys import Signer
 from indelible.operate.differences import Difference
 
 KEY = "label = 'billing'"
@@ -18,7 +19,7 @@ ROWS = {
     "a log's workspace": ("log", "workspace", "name = 'acme'", {"log", "workspace", "writer", "view"}),
     "a log's date": ("log", "created", "name = 'acme'", {"log"}),
     "whether a log is erasable": ("log", "erasable", "name = 'acme'", {"log"}),
-    "the name of _audit": ("log", "name", "name = '_audit'", {"workspace"}),
+    "the name of _audit": ("log", "name", "name = '_audit' AND workspace = 1", {"workspace"}),
     "a workspace's id": ("workspace", "workspace_id", "name = 'default'", {"workspace"}),
     "a workspace's name": ("workspace", "name", "name = 'default'", {"workspace"}),
     "a workspace's date": ("workspace", "created", "name = 'default'", {"workspace"}),
@@ -93,6 +94,18 @@ STATEMENTS = {
     "remove a key": ("DELETE FROM api_key WHERE label = 'billing'", "is no key of this workspace"),
     "slip a key in": (SLIP_KEY, "_audit does not say that it was created here"),
     "slip a log in": (SLIP_LOG, "_audit does not say that this log was created here"),
+    "let all see a log's proofs": (
+        "UPDATE log SET public_proofs = 1 WHERE name = 'acme'",
+        "who may see its proofs is not what _audit says",
+    ),
+    "exchange a signing key": (
+        "UPDATE log_key SET verifier_key = (SELECT max(verifier_key) FROM log_key)",
+        "its signing keys do not hold",
+    ),
+    "hand a signing key to a command": (
+        "UPDATE log_key SET holder = 'command', verifier_key = 'OTHER_KEY' WHERE log = LOG",
+        "its signing keys are not those that _audit declares",
+    ),
     "remove a view": ("DELETE FROM view", "version 1 is gone"),
     "configure a view otherwise": ("UPDATE view SET config = 'x'", "its config_sha256 is"),
     "retire a view in silence": ("UPDATE view SET state = 'retired'", "its state is retired"),
@@ -103,7 +116,8 @@ STATEMENTS = {
 def test_a_change_of_rows_is_found_by_what_audit_says(victim: Victim, case: str) -> None:
     """Attack: a log, a key or a view is changed, made or removed by SQL. Finder: fsck, in words."""
     statement, words = STATEMENTS[case]
-    run(victim, statement)
+    other = Signer(victim.info.origin, bytes(32)).verifier.vkey
+    run(victim, statement.replace("OTHER_KEY", other).replace("= LOG", f"= {victim.log}"))
     assert said(found_by_fsck(victim), words)
 
 
@@ -155,7 +169,7 @@ def test_events_of_a_log_that_is_none_are_found(victim: Victim) -> None:
     "UPDATE log SET log_id = x'00' WHERE name = 'acme'",
     "UPDATE log SET name = CAST(x'ff00' AS TEXT) WHERE name = 'acme'",
     "UPDATE view SET view_id = x'00', config = x'ff'",
-    "UPDATE workspace SET name = 7, workspace_id = 'x'",
+    "UPDATE workspace SET name = 7, workspace_id = 'x' WHERE name = 'default'",
     "UPDATE head SET size = 1 << 62",
     "DELETE FROM workspace",
 ])  # fmt: skip

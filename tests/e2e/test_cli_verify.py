@@ -57,6 +57,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
         assert fetched.returncode == 0, fetched.stderr
         assert (folder / "event.proof").read_bytes() == client.get(f"{log}/events/301/proof").content
         assert client.get(f"{log}/events/302/proof").json()["code"] == "not_found"
+        _fetch_by_receipt(folder, server.url, client.post(f"{log}/append", content=EVENT).content)
         for name, options in RANGES.items():
             out = ("--output", f"{name}.proof")
             asked = [word for option, value in options.items() for word in (option, value)]
@@ -71,7 +72,19 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     return Kept(folder, key)
 
 
-@pytest.mark.parametrize("file", ["event.proof", "receipt.json"])
+def _fetch_by_receipt(folder: Path, url: str, receipt: bytes) -> None:
+    """Keep the proof of a receipt's event; of a receipt that speaks of other bytes there is none."""
+    (folder / "bare.json").write_bytes(receipt)
+    out = ("--output", "bare.proof")
+    fetched = command(folder, "proof", "--receipt", "bare.json", *out, INDELIBLE_URL=url)
+    assert fetched.returncode == 0, fetched.stderr
+    (folder / "forged.json").write_text(json.dumps({**json.loads(receipt), "leaf_hash": "00" * 32}))
+    refused = command(folder, "proof", "--receipt", "forged.json", INDELIBLE_URL=url)
+    assert (refused.returncode, "keep the receipt as evidence" in refused.stderr) == (1, True)
+    assert command(folder, "proof", "acme", "--receipt", "bare.json", INDELIBLE_URL=url).returncode == 2
+
+
+@pytest.mark.parametrize("file", ["event.proof", "receipt.json", "bare.proof"])
 def test_what_was_kept_is_proved_without_the_server(kept: Kept, file: str) -> None:
     """Exit code 0, and each claim on a line of its own."""
     run = kept.verify(file, "--payload", "event.json", "--key", kept.key)
@@ -85,7 +98,7 @@ def test_a_run_of_events_is_proved_whole(kept: Kept) -> None:
     """With the events as they were exported: all of them, or those of the run."""
     run = kept.verify("all.proof", "--payload", "all.ndjson", "--key", kept.key)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "the events 1 to 301, 301 of them, and none between them is missing" in run.stdout
+    assert "the events 1 to 302, 302 of them, and none between them is missing" in run.stdout
     lines = (kept.folder / "all.ndjson").read_bytes().splitlines(keepends=True)
     (kept.folder / "some.ndjson").write_bytes(b"".join(lines[249:300]))
     assert kept.verify("run.proof", "--payload", "some.ndjson", "--key", kept.key).returncode == 0

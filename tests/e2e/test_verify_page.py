@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.skipif(
 
 ROOT = Path(__file__).parents[2]
 WHOLE = members_of()
-ATTACKS = ("test_evidence_zip.py", "test_evidence_content.py")
+ATTACKS = ("test_evidence_zip.py", "test_evidence_content.py", "test_evidence_deployment.py")
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +151,35 @@ def test_the_page_and_the_command_come_to_the_same_verdict(page: Browser, tmp_pa
         file.stem: pair for file, *pair in zip(files, found, expected, strict=True) if pair[0] != pair[1]
     }
     assert (wrong, len(files) > 300) == ({}, True)
+
+
+def test_the_page_follows_key_statements(page: Browser, tmp_path: Path) -> None:
+    """Evidence of a rotated log is proved from its first key, and refuted where a statement is not whole."""
+    with start_server(tmp_path / "data") as server, server.client() as client:
+        client.post("/logs", json={"name": "acme"}).raise_for_status()
+        keys = [
+            client.get(f"/logs/{log}/keys").json()["keys"][0]["verifier_key"] for log in ("acme", "_audit")
+        ]
+        for _ in range(2):
+            client.post("/logs/acme/append", content=b"{}").raise_for_status()
+            client.post("/logs/acme/keys").raise_for_status()
+            client.post("/logs/_audit/keys").raise_for_status()
+        client.post("/logs/acme/append", content=b"{}").raise_for_status()
+        evidence = client.get("/logs/acme/evidence").content
+    path = tmp_path / "evidence.zip"
+    path.write_bytes(evidence)
+    seen = page.check(path, keys)
+    assert (seen.verdict, seen.says("proved", "by key statements")) == ("proved", True), seen.claims
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    listed_keys = json.loads(members["keys.json"])["keys"]
+    listed_keys[1]["statement"] = listed_keys[2]["statement"]
+    spoilt = changed(members, "keys.json", keys=listed_keys)
+    assert page.verdicts([(zipped(spoilt), keys), (evidence, keys[1:]), (evidence, keys[:1])]) == [
+        "refuted",
+        "unproved",
+        "unproved",
+    ]
 
 
 # ---------------------------------------------------------------------- where it comes from

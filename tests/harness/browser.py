@@ -15,7 +15,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 PAGE = Path(__file__).parents[2] / "src" / "indelible" / "web" / "verify.html"
 DRIVER = Path("/usr/bin/chromedriver")
 BROWSER = Path("/usr/bin/chromium")
-_MARKS = {"proved": "proved", "unproved": "unproved", "WRONG": "refuted"}
+_MARKS = {"proved": "proved", "unproved": "unproved", "WRONG": "refuted", "stated": "stated"}
 _WITHHELD = "Object.defineProperty(window, 'crypto', {value: undefined});"
 _READ = """
 return Array.from(document.querySelectorAll(arguments[0]),

@@ -18,6 +18,7 @@ from uuid import UUID
 from tests.harness.logs import naive_leaf, naive_root
 
 from indelible.client.examine import Examined, examine_file
+from indelible.client.trust import trust
 from indelible.merkle.proofs import inclusion_proof
 from indelible.merkle.ranges import range_proof
 from indelible.merkle.subtrees import HashSource
@@ -279,13 +280,16 @@ def zipped_pairs(pairs: Sequence[tuple[str, bytes]], method: int = zipfile.ZIP_D
 
 
 def examined(
-    data: bytes | Members, keys: Sequence[str] = tuple(KEYS), limits: Limits = DEFAULT_LIMITS
+    data: bytes | Members,
+    keys: Sequence[str] = tuple(KEYS),
+    limits: Limits = DEFAULT_LIMITS,
+    witnesses: Sequence[str] = (),
 ) -> Examined:
     """What comes of it."""
     packed = data if isinstance(data, bytes) else zipped(data)
-    found = examine_file(io.BytesIO(packed), None, keys, limits)
+    found = examine_file(io.BytesIO(packed), None, trust(keys, (), witnesses), limits)
     if limits == DEFAULT_LIMITS:
-        _keep(packed, keys, found.verdict)
+        _keep(packed, [*keys, *witnesses], found.verdict)
     return found
 
 

@@ -40,6 +40,7 @@ COMMANDS = {
     "view": Place("views", "view", "Deploy, list, look at and delete views."),
     "key": Place("keys", "key", "Create, list and revoke API keys."),
     "workspace": Place("workspaces", "workspace", "Create and list workspaces."),
+    "witness": Place("witness", "witness", "Be a witness: cosign the checkpoints of logs."),
     "backup": Place("operate", "backup", "Write a consistent copy while the server runs."),
     "restore": Place("operate", "restore", "Make a data directory from a backup, verified first."),
     "fsck": Place("fsck", "fsck", "Recompute a store, and name all that was changed underneath."),

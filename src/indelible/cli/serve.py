@@ -34,6 +34,18 @@ from indelible.config import Settings, SettingsError, from_environment
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="A PEM file: certificate and chain.")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="A PEM file: the private key.")
 @click.option(
+    "--witness-policy",
+    envvar="INDELIBLE_WITNESS_POLICY",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A C2SP tlog-policy file: whose cosignatures the heads of _heads, and of the logs in it, need.",
+)
+@click.option(
+    "--witness-fail-open",
+    envvar="INDELIBLE_WITNESS_FAIL_OPEN",
+    is_flag=True,
+    help="Serve heads without the policy's cosignatures when the witnesses are away.",
+)
+@click.option(
     "--log-json", "--json", "log_json", is_flag=True, help="Write the log as JSON, one object a line."
 )
 def serve(
@@ -44,7 +56,9 @@ def serve(
     signer_command: str | None,
     tls_cert: Path | None,
     tls_key: Path | None,
+    witness_policy: Path | None,
     *,
+    witness_fail_open: bool,
     no_auth: bool,
     accept_clock: bool,
     log_json: bool,
@@ -70,6 +84,8 @@ def serve(
             tls_cert=tls_cert,
             tls_key=tls_key,
             log_json=log_json,
+            witness_policy=witness_policy,
+            witness_fail_open=witness_fail_open,
         )
     except SettingsError as error:
         raise CommandFailed(str(error)) from None

@@ -138,7 +138,7 @@ def _standing(lines: Sequence[Line], proof: AuditProof, head: Checkpoint) -> Cla
                 "refuted", f"Event {line.sequence} of _audit is not proved to be under its head: {error}"
             )
     return Claim(
-        "proved", f"Under that head of {head.origin} stand the {len(lines)} events of it in the file."
+        "proved", f"Under that head of {head.origin} stands all that the file has of it: {len(lines)} events."
     )
 
 

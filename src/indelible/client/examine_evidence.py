@@ -9,6 +9,7 @@ from typing import BinaryIO, NamedTuple
 
 from indelible.client.claims import Claim, check_signature, check_signed, when
 from indelible.client.evidence_audit import AUDIT_LOG, AuditWords, check_names
+from indelible.client.evidence_deployment import check_deployment, cosigned_somewhere
 from indelible.client.evidence_events import EventLines
 from indelible.client.evidence_parts import (
     EVENTS,
@@ -30,7 +31,15 @@ from indelible.merkle.hashing import leaf_hash
 from indelible.merkle.ranges import OpenRange, close_range, open_range
 from indelible.model.limits import Limits
 from indelible.notes.checkpoint import Checkpoint, parse_checkpoint
-from indelible.notes.evidence import FORMAT, MANIFEST, OPTIONAL, SIGNATURE, Statement, parse_statement
+from indelible.notes.evidence import (
+    DEPLOYMENT,
+    FORMAT,
+    MANIFEST,
+    OPTIONAL,
+    SIGNATURE,
+    Statement,
+    parse_statement,
+)
 from indelible.notes.note import parse_note
 from indelible.notes.statements import KeyHistory
 
@@ -53,6 +62,7 @@ class _Parts(NamedTuple):
     keys: KeyList
     audit_lines: bytes
     audit_proof: AuditProof
+    deployment: bytes | None
     digests: dict[str, str]
 
     @property
@@ -99,6 +109,8 @@ def examine_evidence(
         yield check_signature(parts.note, parts.head, trusted)
         yield from _check_range(parts, events, ranged)
         yield from words.claims(origin, parts.manifest.log.name, events.writers)
+        yield from check_deployment(parts.deployment, parts.head, trusted)
+        yield from cosigned_somewhere(parts.note, parts.deployment, given)
         yield from _not_examined(files)
         yield from _stated(parts, trusted)
 
@@ -113,7 +125,7 @@ def _parse(files: Files) -> _Parts:
         if name != EVENTS:
             content[name] = files.read(name)
             digests[name] = hashlib.sha256(content[name]).hexdigest()
-            if name in OPTIONAL:
+            if name in OPTIONAL and name != DEPLOYMENT:
                 del content[name]
     return _Parts(
         parse(MANIFEST, content[MANIFEST], Manifest),
@@ -126,6 +138,7 @@ def _parse(files: Files) -> _Parts:
         parse("keys.json", content["keys.json"], KeyList),
         content["audit.ndjson"],
         parse("audit-proof.json", content["audit-proof.json"], AuditProof),
+        content.get(DEPLOYMENT),
         digests,
     )
 
@@ -285,9 +298,7 @@ def _check_window(
 def _not_examined(files: Files) -> Iterator[Claim]:
     """What a later version of the format may bring: a claim of its own for each part that is examined."""
     there = [name for name in OPTIONAL if name in files.members]
-    if "deployment.json" in there:
-        yield Claim("unproved", "deployment.json was not examined: this program does not know it.")
-    if [name for name in there if name != "deployment.json"]:
+    if [name for name in there if name != DEPLOYMENT]:
         yield Claim("unproved", "The report in the file was not recomputed: this program does not know it.")
 
 

@@ -9,6 +9,7 @@ import msgspec
 from indelible.client.base import Calls, path_to
 from indelible.client.continuity import Sighting, check_history
 from indelible.client.errors import NotProved
+from indelible.client.examine_proof import open_proof
 from indelible.client.pins import PinStore
 from indelible.client.reading import EventReader, Order, event_params
 from indelible.client.results import (
@@ -23,6 +24,7 @@ from indelible.client.results import (
 )
 from indelible.client.tiled import TiledLog
 from indelible.client.transport import Reply
+from indelible.client.verify import is_of
 from indelible.notes.evidence import MEDIA_TYPE
 from indelible.notes.tlogproof import parse_tlog_proof
 
@@ -256,6 +258,24 @@ class LogCalls(Calls):
             self.check_history(log, _head_under(text))
         return text
 
+    def proof_of(self, receipt: Receipt) -> bytes:
+        """Get the proof of the event that a receipt speaks of, as `proof` does.
+
+        Raises:
+            NotProved: what the server gives is no proof of that event.
+        """
+        log_id = receipt.origin.rpartition("/logs/")[2]
+        text = self.proof(log_id, receipt.sequence)
+        try:
+            opened = open_proof(text)
+        except ValueError as error:
+            raise NotProved(f"the server gives no proof of event {receipt.sequence}: {error}") from None
+        if not is_of(opened, receipt):
+            raise NotProved(
+                f"the log has another event {receipt.sequence} than the receipt: keep the receipt as evidence"
+            )
+        return text
+
     def range_proof(
         self,
         log: str,
@@ -296,6 +316,19 @@ class LogCalls(Calls):
                 written += file.write(piece)
                 told(written)
         return written
+
+    def head_proof(self, log: str, *, min_size: int | None = None) -> bytes:
+        """Return the proof that a head of this log stands in the deployment's log of heads, as a file."""
+        params = [] if min_size is None else [("min_size", str(min_size))]
+        return self.transport.send("GET", path_to("logs", log, "proof", "deployment"), params=params).body
+
+    def deployment_checkpoint(self) -> bytes:
+        """Return the newest checkpoint of the deployment's log of heads; it needs no key."""
+        return self.transport.send("GET", path_to("deployment", "checkpoint")).body
+
+    def deployment_keys(self) -> Any:
+        """Return what the server says of the keys of its log of heads. Trust a key that came another way."""
+        return self._parse(self.transport.send("GET", path_to("deployment", "keys")).body, object)
 
     def inclusion(self, log: str, sequence: int, *, size: int | None = None) -> InclusionProof:
         """Return the proof that an event is in the tree of `size`, by default the published one."""

@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from indelible.client.cosigned import parse_witnesses
 from indelible.client.errors import NotProved
 from indelible.client.results import KeyList
+from indelible.notes.cosignature import CosignatureVerifier
 from indelible.notes.keys import Verifier
 from indelible.notes.statements import KeyHistory, follow, open_statement, split_statements
 
@@ -47,10 +49,15 @@ def read_statements(data: bytes) -> list[bytes]:
 
 
 class Trust(NamedTuple):
-    """Keys that are trusted, and key statements that were given with them. Made by `trust`."""
+    """Keys that are trusted, and key statements that were given with them. Made by `trust`.
+
+    `witnesses` are keys whose cosignatures are wanted, `quorum` how many of them suffice (None: all).
+    """
 
     keys: tuple[Verifier, ...] = ()
     statements: tuple[bytes, ...] = ()
+    witnesses: tuple[CosignatureVerifier, ...] = ()
+    quorum: int | None = None
 
     def about(self, origin: str) -> "Trust":
         """Return what of this is of one log."""
@@ -81,14 +88,22 @@ class Trust(NamedTuple):
         return [follow(key, of_log[key.name]) for key in self.keys]
 
 
-def trust(keys: Sequence[str], statements: Sequence[bytes] = ()) -> Trust:
-    """Return what is trusted: each key with the statements of its log.
+def trust(
+    keys: Sequence[str],
+    statements: Sequence[bytes] = (),
+    witnesses: Sequence[str] = (),
+    quorum: int | None = None,
+) -> Trust:
+    """Return what is trusted: each key with the statements of its log, and witnesses.
 
     Raises:
-        NotProved: a key is malformed, or a statement does not hold or is of a log without a key here.
+        NotProved: a key is malformed, a witness's is given twice, or a statement does not hold or is of a log
+            without a key here.
     """
+    cosigners = tuple(parse_witnesses(witnesses))
     try:
-        trusted = Trust(tuple(Verifier.parse(key) for key in keys), tuple(statements))
+        verifiers = tuple(Verifier.parse(key) for key in keys)
+        trusted = Trust(verifiers, tuple(statements), cosigners, quorum)
     except ValueError as error:
         raise NotProved(f"a key that was given is malformed: {error}") from None
     try:

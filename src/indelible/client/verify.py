@@ -7,15 +7,37 @@ server that is being checked.
 
 from uuid import UUID
 
+import msgspec
+
 from indelible.client.errors import NotProved
-from indelible.client.examine_proof import examine_proof, open_proof
+from indelible.client.examine_proof import OpenedProof, examine_proof, open_proof
 from indelible.client.results import ConsistencyProof, InclusionProof, Receipt
 from indelible.client.trust import Trusted, history_of
 from indelible.merkle import entry as entries
 from indelible.merkle import proofs
 from indelible.merkle.hashing import leaf_hash
+from indelible.model.limits import DEFAULT_LIMITS
 from indelible.notes.checkpoint import Checkpoint
 from indelible.notes.statements import open_checkpoint_with
+
+
+def read_receipt(data: bytes) -> Receipt:
+    """Read a receipt as an append answered it; nothing of it is checked.
+
+    Raises:
+        NotProved: it is malformed, or too long.
+    """
+    if len(data) > DEFAULT_LIMITS.tlog_proof_bytes * 2:  # its proof, with escapes
+        raise NotProved("the receipt is malformed: it is too long")
+    try:
+        return msgspec.json.decode(data, type=Receipt)
+    except (ValueError, RecursionError) as error:
+        raise NotProved(f"the receipt is malformed: {error}") from None
+
+
+def is_of(opened: OpenedProof, receipt: Receipt) -> bool:
+    """Whether a proof is of the event that a receipt speaks of; whether either is right is not looked at."""
+    return leaf_hash(opened.extra.entry).hex() == receipt.leaf_hash and opened.head.origin == receipt.origin
 
 
 def verify_receipt(receipt: Receipt, payload: bytes) -> bytes:

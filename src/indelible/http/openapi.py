@@ -48,7 +48,7 @@ _ANSWER_HEADERS: Mapping[str, str] = {
     "Cache-Control": "How long this may be kept.",
     "Content-Disposition": "A name for the file.",
     "ETag": "The entity's tag.",
-    "Access-Control-Allow-Origin": "`*` for a log whose proofs are public.",
+    "Access-Control-Allow-Origin": "`*`: pages of any origin may read what is public.",
 }
 
 

@@ -6,6 +6,7 @@ The service implements these; naming them here lets a transport be tested withou
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
+from indelible.log.headlog import HeadProof
 from indelible.model.types import Event, LogInfo
 from indelible.service.events import Order
 from indelible.service.framing import Framing
@@ -159,6 +160,22 @@ class ProofsPort(Protocol):
         """A range proof, by sequences or by times."""
 
 
+class HeadLogPort(Protocol):
+    """The deployment's log of heads."""
+
+    async def checkpoint(self) -> bytes:
+        """Return its newest checkpoint."""
+
+    async def tile(self, path: str) -> bytes:
+        """Return a tile by what follows `/tile/`."""
+
+    async def keys(self) -> Sequence[Mapping[str, object]]:
+        """Return its keys."""
+
+    async def proof(self, caller: Caller, log: str, min_size: int = 0) -> HeadProof:
+        """Prove that a head of this log stands in it."""
+
+
 class EvidencePort(Protocol):
     """Evidence files."""
 
@@ -274,6 +291,10 @@ class ServicesPort(Protocol):
     @property
     def proofs(self) -> ProofsPort:
         """What proves."""
+
+    @property
+    def headlog(self) -> HeadLogPort:
+        """The deployment's log of heads."""
 
     @property
     def evidence(self) -> EvidencePort:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from indelible.http.calls import events, evidence, keys, logs, proofs, system, views
+from indelible.http.calls import events, evidence, headlog, keys, logs, proofs, system, views
 from indelible.http.table import Route
 
 
@@ -14,6 +14,7 @@ def all_routes(documents: Callable[[], system.Documents]) -> tuple[Route, ...]:
         *views.ROUTES,
         *proofs.ROUTES,
         *evidence.ROUTES,
+        *headlog.ROUTES,
         *keys.ROUTES,
         *system.routes(documents),
     )

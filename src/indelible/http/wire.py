@@ -155,6 +155,14 @@ class RangeOut(_Answer, frozen=True):
     checkpoint: str
 
 
+class HeadProofOut(_Answer, frozen=True):
+    """A log's head in the deployment's log: the event's text, its size, and the event's tlog-proof."""
+
+    event: str
+    size: int
+    proof: str
+
+
 class LogKeyOut(_Answer, frozen=True):
     """A key that signs a log's heads of some sizes, both inside; the newest has no end.
 
@@ -319,6 +327,7 @@ ANSWERS: tuple[type[Struct], ...] = (
     InclusionOut,
     ConsistencyOut,
     RangeOut,
+    HeadProofOut,
     LogKeyOut,
     LogKeysOut,
     ViewOut,

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from indelible.log.commit import Committer
 from indelible.log.gate import Gate
+from indelible.log.headlog import HeadLog
 from indelible.log.heads import Heads
 from indelible.log.keyring import Keyring
 from indelible.log.lanes import Lanes
@@ -11,6 +12,7 @@ from indelible.log.prove import Prover
 from indelible.log.publish import Publisher
 from indelible.log.read import EventReader
 from indelible.log.signers import Signers
+from indelible.log.witnesses import Witnesses
 from indelible.model.clock import Clock, Randomness
 from indelible.model.limits import Limits
 from indelible.store.base import Reader
@@ -32,6 +34,8 @@ class Core(NamedTuple):
     gate: Gate
     committer: Committer
     lanes: Lanes
+    headlog: HeadLog
+    witnesses: Witnesses | None
     limits: Limits
     clock: Clock
     randomness: Randomness

@@ -33,6 +33,11 @@ class Mismatch(NamedTuple):
     found: str
 
 
+def conflict_key(info: LogInfo) -> str:
+    """Where it stands in the object store that a witness has seen another history of a log."""
+    return f"proofs/{info.log_id}/conflict"
+
+
 class Gate:
     """Opens logs. `is_open` is for the event loop, `open` blocks and is for threads."""
 
@@ -137,6 +142,7 @@ class Gate:
             self._published_fits,
             self._keys_fit,
             self._nothing_beyond,
+            self._uncontradicted,
         )
         return next((found for check in checks if (found := check(info, head))), None)
 
@@ -183,6 +189,12 @@ class Gate:
         if self._prover.root_at(info.key, published.size) != published.root:
             return f"the published root at size {published.size} is not that of the stored events"
         return None
+
+    def _uncontradicted(self, info: LogInfo, _head: HeadRow) -> str | None:
+        """What a witness found holds after a restart too, until the operator has looked into it."""
+        if self._objects.get(conflict_key(info)) is None:
+            return None
+        return f"a witness has seen another history of this log: objects/{conflict_key(info)} says more"
 
     def _keys_fit(self, info: LogInfo, _head: HeadRow) -> str | None:
         """A key that others were told of is the one that signs, or none does."""

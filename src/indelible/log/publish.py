@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -56,6 +56,19 @@ def load_published(objects: Objects, keys: Histories, info: LogInfo) -> Publishe
     return Published(checkpoint.size, checkpoint.root, note)
 
 
+class Witnessing(Protocol):
+    """Decides what is served of the logs whose heads others cosign (`log/witnesses.py`)."""
+
+    def applies(self, info: LogInfo) -> bool:
+        """Whether this log's heads need cosignatures."""
+
+    async def latest(self, info: LogInfo) -> Published:
+        """The newest checkpoint that may be served; raises Problem."""
+
+    async def at_least(self, info: LogInfo, size: int) -> Published:
+        """A checkpoint of at least `size` that may be served; raises Problem."""
+
+
 class Publisher:
     """Signs and stores the heads of logs that are open. The only one who signs heads."""
 
@@ -75,6 +88,9 @@ class Publisher:
         self._refused: set[int] = set()
         self.on_mismatch: Callable[[LogInfo, str], object] = lambda info, _found: self.refuse(info.key)
         self.read_only: str | None = None  # why nothing at all is signed
+        self.witnessing: Witnessing | None = None
+        # In a thread, after a new head was signed and stored outside: the log's number.
+        self.on_published: Callable[[int], object] = lambda _log: None
 
     def start(self) -> None:
         """Begin to publish what commits leave behind, at most once an interval a log."""
@@ -98,14 +114,27 @@ class Publisher:
         self._dirty.discard(log)
 
     async def latest(self, info: LogInfo) -> Published:
-        """The last published checkpoint; one of the present head is made where there is none yet."""
-        known = self._published.get(info.key)
-        if known is not None:
-            return known
-        return await self._in_turn(info)
+        """The last checkpoint to serve; one of the present head is made where there is none yet.
+
+        Raises:
+            Problem: as `at_least`.
+        """
+        if self.witnessing is not None and self.witnessing.applies(info):
+            return await self.witnessing.latest(info)
+        return await self.signed(info)
 
     async def at_least(self, info: LogInfo, size: int) -> Published:
-        """A published checkpoint of at least `size`, made now if need be.
+        """A checkpoint to serve of at least `size`, made now if need be.
+
+        Raises:
+            Problem: `beyond_head`, `read_only`, `log_behind_published_head`, `not_witnessed_yet`.
+        """
+        if self.witnessing is not None and self.witnessing.applies(info):
+            return await self.witnessing.at_least(info, size)
+        return await self.signed(info, size)
+
+    async def signed(self, info: LogInfo, size: int = 0) -> Published:
+        """A checkpoint of at least `size` that is signed and stored outside, whoever else cosigned it.
 
         Raises:
             Problem: `beyond_head`, `read_only`, `log_behind_published_head`, `signer_failed`.
@@ -113,6 +142,7 @@ class Publisher:
         known = self._published.get(info.key)
         if known is not None and known.size >= size:
             return known
+        self._check_refused(info)  # first: what its store says of its size may be anything
         head = self._heads.get(info.key)
         if head.size < size:
             raise Problem("beyond_head", f"the log has {head.size} events", head=head.size)
@@ -177,11 +207,14 @@ class Publisher:
             self._dirty |= (logs | waiting) - self._refused
             telemetry.checkpoints_unpublished.set(len(self._dirty))
 
-    def _publish(self, info: LogInfo) -> Published:
+    def _check_refused(self, info: LogInfo) -> None:
         if info.key in self._refused:
             raise Problem(
                 "log_behind_published_head", "this log does not match its published head; see /readyz"
             )
+
+    def _publish(self, info: LogInfo) -> Published:
+        self._check_refused(info)
         last = self._last(info)
         head = self._heads.get(info.key)
         if last is not None and last.size >= head.size:
@@ -196,7 +229,9 @@ class Publisher:
             raise self._mismatch(info, f"its keys do not hold: {error}") from None
         self._objects.put(checkpoint_key(info), note)
         telemetry.checkpoints_published_total.inc()
-        return self._keep(info, Published(head.size, head.root, note))
+        published = self._keep(info, Published(head.size, head.root, note))
+        self.on_published(info.key)
+        return published
 
     def _last(self, info: LogInfo) -> Published | None:
         known = self._published.get(info.key)

@@ -75,6 +75,18 @@ class Limits:
     fsck_events_per_second: float = 100.0  # that a running server checks again; 0: none
     fsck_differences_per_log: int = 100  # that are listed; all are counted
 
+    # The deployment's log of heads, and witnesses
+    heads_interval_seconds: float = 10.0  # how often heads that moved are listed
+    heads_batch_events: int = 500  # heads that one commit lists
+    witness_policy_bytes: int = 64 * KIB
+    witness_seconds: float = 10.0  # one question to a witness, from its connection to its answer's end
+    witness_wait_seconds: float = 5.0  # how long a proof waits for cosignatures
+    witness_backoff_seconds: float = 60.0  # the longest time until a witness that failed is asked again
+    witness_requests: int = 32  # questions to witnesses at one time
+    witness_answer_bytes: int = 64 * KIB
+    witness_clock_seconds: int = 300  # how far a new cosignature's time may be from ours
+    witness_request_bytes: int = 320 * KIB  # what our own witness takes: a proof and a checkpoint
+
     # The host of views
     component_functions: int = 100_000
     component_sections: int = 20_000  # of the component and all that is nested in it

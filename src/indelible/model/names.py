@@ -5,6 +5,10 @@ import uuid
 
 from indelible.model.errors import Problem
 
+HEAD_LOG = "_heads"
+HEAD_EVENT = "indelible.head"
+"""The deployment's log of heads, and the type of its events."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z", re.ASCII)
 _SYSTEM_NAME = re.compile(r"_[A-Za-z0-9._-]{1,127}\Z", re.ASCII)
 

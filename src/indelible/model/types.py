@@ -7,6 +7,9 @@ NO_AUTH_WRITER = uuid.UUID(int=0)
 ROOT_WRITER = uuid.UUID(int=1)
 """The writer of events appended with the root key (DESIGN, Keys and access)."""
 
+SERVER_WRITER = uuid.UUID(int=2)
+"""The writer of what the server itself appends to the deployment's log of heads; no key has it."""
+
 
 class Head(NamedTuple):
     """A log's size and root, and the time of its last event (µs since 1970; 0 when empty)."""

@@ -25,7 +25,7 @@ from indelible.notes.keys import (
     verify_ed25519,
 )
 from indelible.notes.note import NoteSignature
-from indelible.notes.strict import U63_END, NoteError
+from indelible.notes.strict import U63_END, NoteError, decode_base64, encode_base64
 
 COSIGNATURE_ED25519 = 0x04
 TIME_BYTES = 8
@@ -118,6 +118,38 @@ class Cosigner:
 
     def __repr__(self) -> str:
         return f"Cosigner({self.verifier.vkey})"
+
+
+COSIGNER_KEY = "PRIVATE+KEY"
+
+
+def format_cosigner_key(name: str, seed: bytes) -> str:
+    """Return a witness's private key as a line: `PRIVATE+KEY+<name>+<key id>+<base64(type || seed)>`.
+
+    Raises:
+        NoteError: as `Cosigner`.
+    """
+    key_hex = Cosigner(name, seed).verifier.key_id.hex()
+    return f"{COSIGNER_KEY}+{name}+{key_hex}+{encode_base64(bytes([COSIGNATURE_ED25519]) + seed)}"
+
+
+def parse_cosigner_key(text: str) -> Cosigner:
+    """Return the witness's key that `format_cosigner_key` wrote.
+
+    Raises:
+        NoteError: it is none; what it says is not quoted.
+    """
+    name, plus, rest = text.removeprefix(f"{COSIGNER_KEY}+").partition("+")
+    key_hex, plus_too, encoded = rest.partition("+")
+    if not text.startswith(f"{COSIGNER_KEY}+") or not plus or not plus_too:
+        raise NoteError("That is no witness's private key.")
+    material = decode_base64(encoded, "A witness's private key")
+    if material[:1] != bytes([COSIGNATURE_ED25519]):
+        raise NoteError("That private key is not one for Ed25519 cosignatures.")
+    cosigner = Cosigner(name, material[1:])
+    if cosigner.verifier.key_id.hex() != key_hex:
+        raise NoteError("The key id of that private key is not the one of its name and key.")
+    return cosigner
 
 
 def parse_verifier(vkey: str) -> Verifier | CosignatureVerifier:

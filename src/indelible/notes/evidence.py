@@ -25,6 +25,7 @@ FORMAT = "indelible/evidence/v1"
 MEDIA_TYPE = "application/vnd.indelible.evidence+zip"
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
+DEPLOYMENT = "deployment.json"
 REQUIRED = (
     "VERIFY.txt",
     "events.ndjson",
@@ -34,7 +35,7 @@ REQUIRED = (
     "audit.ndjson",
     "audit-proof.json",
 )
-OPTIONAL = ("deployment.json", "request.json", "config.json", "view.wasm", "report.json", "report.sig")
+OPTIONAL = (DEPLOYMENT, "request.json", "config.json", "view.wasm", "report.json", "report.sig")
 ORDER = (*REQUIRED, *OPTIONAL, MANIFEST, SIGNATURE)
 """Every name that a file inside may have, in the order in which they stand."""
 

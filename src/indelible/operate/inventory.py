@@ -4,12 +4,14 @@ import uuid
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from indelible.model.types import NO_AUTH_WRITER, ROOT_WRITER, LogInfo
+from indelible.model.names import parse_uuid
+from indelible.model.types import NO_AUTH_WRITER, ROOT_WRITER, SERVER_WRITER, LogInfo
 from indelible.operate.accounts import Account, id_of
 from indelible.operate.differences import UNREADABLE, Difference, at
 from indelible.operate.rows import WorkspaceRows
 from indelible.operate.sites import PAGE, Site
 from indelible.service.audit import AUDIT_LOG
+from indelible.service.workspaces import SYSTEM_WORKSPACE
 from indelible.store.base import HeadRow, ViewRow, WorkspaceRow
 
 
@@ -92,10 +94,14 @@ class Inventory:
             logs = self._logs_of(workspace, key)
             active = [view for info in logs for view in reader.views(info.key)]
             views = [row for view_id in {view.view_id for view in active} for row in reader.versions(view_id)]
-            writers = {uuid.UUID(key.key_id).bytes for key in keys}
+            ids = [parse_uuid(key.key_id) for key in keys]  # None: damaged, and no writer's
+            writers = {key_id.bytes for key_id in ids if key_id is not None}
         except UNREADABLE:
             return
-        workspace.writers = frozenset({NO_AUTH_WRITER.bytes, ROOT_WRITER.bytes, *writers})
+        fixed = {NO_AUTH_WRITER.bytes, ROOT_WRITER.bytes}
+        if row is not None and row.name == SYSTEM_WORKSPACE:
+            fixed.add(SERVER_WRITER.bytes)
+        workspace.writers = frozenset({*fixed, *writers})
         if row is not None and head is not None:
             workspace.rows = WorkspaceRows(row, head, logs, keys, views)
 

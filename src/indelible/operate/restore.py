@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from indelible.log.keyring import Keyring
 from indelible.log.publish import checkpoint_key, load_published
+from indelible.log.submission import witnessed_key
 from indelible.operate.files import copy_file, make_folder, put_in_place, refusing, sync_tree, write_file
 from indelible.operate.manifest import (
     DATABASE,
@@ -189,6 +190,9 @@ def _take_published(site: Site, keys: Keyring, published: Path) -> None:
             )
         if other is not None:
             site.objects.put(checkpoint_key(info), other.note)
+        cosigned = theirs.get(witnessed_key(info))
+        if cosigned is not None:
+            site.objects.put(witnessed_key(info), cosigned)
 
 
 def _told(site: Site, *, read_only: bool) -> Restored:

@@ -130,11 +130,11 @@ class Appends:
         return key_digest(info.log_id, key), fingerprint(operation, framing, body)
 
     async def _proof(self, info: LogInfo, sequence: int) -> bytes | None:
-        """None while nothing can be signed: the event is stored, and a refusal would say that it is not."""
+        """None while nothing can be signed or cosigned: the event is in, which a refusal would deny."""
         try:
             published = await self._publisher.at_least(info, sequence)
         except Problem as problem:
-            if problem.code.name != "signer_failed":
+            if problem.code.name not in {"signer_failed", "not_witnessed_yet"}:
                 raise
             return None
         return await asyncio.to_thread(self._prover.event_proof, info, sequence, published)

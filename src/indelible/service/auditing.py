@@ -12,6 +12,7 @@ from indelible.log.core import Core
 from indelible.log.pending import AuditEvent, Change
 from indelible.log.read import Span
 from indelible.model.errors import Problem
+from indelible.model.names import HEAD_LOG
 from indelible.model.types import LogInfo
 from indelible.service.audit import AUDIT_LOG, Subject, audit_event
 from indelible.service.types import Caller
@@ -82,6 +83,16 @@ class Auditing:
             return
         facts = {"view": view, "query": [list(pair) for pair in query]}
         await self.write(caller.workspace, caller.writer, "view.queried", _log_subject(info), facts)
+
+    async def contradicted(self, system: Caller, info: LogInfo, witness: str, found: str) -> None:
+        """A witness has seen another history of a log; that of heads is told to the workspace `default`."""
+        structlog.get_logger().critical("a witness contradicts a log", origin=info.origin, found=found)
+        workspace = system.workspace if info.name == HEAD_LOG else info.workspace
+        facts = {"origin": info.origin, "witness": witness, "found": found}
+        try:
+            await self.write(workspace, system.writer, "log.contradicted", _log_subject(info), facts)
+        except Problem as cannot:  # it is this very _audit, for example
+            structlog.get_logger().warning("a contradiction could not be audited", code=cannot.code.name)
 
     async def refused(self, workspace: int, key_id: str, problem: Problem) -> None:
         """A known key was refused; at most one event a key, code and minute, with a count of the others."""

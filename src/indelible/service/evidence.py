@@ -7,14 +7,18 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
+import structlog
 
 import indelible
 from indelible.log.core import Core
+from indelible.log.headlog import HeadProof
 from indelible.log.publish import Published
 from indelible.log.read import Span
+from indelible.model.errors import Problem
 from indelible.model.instants import format_micros
+from indelible.model.names import HEAD_LOG
 from indelible.model.types import NO_AUTH_WRITER, ROOT_WRITER, LogInfo
-from indelible.notes.evidence import FORMAT, MANIFEST, SIGNATURE, Statement, format_statement
+from indelible.notes.evidence import DEPLOYMENT, FORMAT, MANIFEST, SIGNATURE, Statement, format_statement
 from indelible.service.auditing import Auditing
 from indelible.service.evidence_events import WriterNames, lines_of
 from indelible.service.evidence_text import VERIFY
@@ -24,6 +28,7 @@ from indelible.service.types import Caller, EvidenceAnswer
 from indelible.service.zipstream import ZipStream
 
 _encode = msgspec.json.encode
+LOOKS = 3
 
 
 class _Plan(NamedTuple):
@@ -33,6 +38,7 @@ class _Plan(NamedTuple):
     asked: Asked
     audit_info: LogInfo
     audit: Published
+    listed: HeadProof | None  # the head in the deployment's log of heads, where it is listed as it is
     cover: Mapping[str, object]
 
 
@@ -54,7 +60,7 @@ class Evidence:
                 anything is made.
         """
         info = await self._ranges.log(caller, log)
-        asked = await self._ranges.find(info, wanted, newest=True)
+        asked, listed = await self._listed(info, wanted)
         audit_info = self._core.reader.log_by_key(self._auditing.log_of(info.workspace))
         if audit_info is None:
             raise LookupError(f"workspace {info.workspace} has no audit log")
@@ -62,9 +68,27 @@ class Evidence:
         span, size = asked.span, asked.published.size
         await self._auditing.evidence(caller, info, span, size, _window(asked))
         audit = await self._ranges.newest(audit_info)
-        plan = _Plan(info, asked, audit_info, audit, self._cover(caller, info, asked, query))
+        plan = _Plan(info, asked, audit_info, audit, listed, self._cover(caller, info, asked, query))
         which = f"{span.first}-{span.last}" if span.first <= span.last else "none"
         return EvidenceAnswer(f"{info.name}-events-{which}.zip", _in_threads(self._write(plan)))
+
+    async def _listed(self, info: LogInfo, wanted: Wanted) -> tuple[Asked, HeadProof | None]:
+        """The range, and the proof that its very head is listed; a log that goes on may need another look.
+
+        None where nothing can be listed now: on a read-only copy, while witnesses are away, and for the log
+        of heads itself.
+        """
+        asked = await self._ranges.find(info, wanted, newest=True)
+        for _ in range(LOOKS if info.name != HEAD_LOG else 0):
+            try:
+                listed = await self._core.headlog.proof(info, asked.published.size)
+            except Problem as problem:
+                structlog.get_logger().warning("evidence without the deployment's proof", why=str(problem))
+                break
+            if listed.size == asked.published.size:
+                return asked, listed
+            asked = await self._ranges.find(info, wanted, newest=True)
+        return asked, None
 
     def _cover(self, caller: Caller, info: LogInfo, asked: Asked, query: str) -> Mapping[str, object]:
         """The cover sheet, but for the digests of the files."""
@@ -112,6 +136,9 @@ class Evidence:
         sequences: list[int] = []
         yield from out.stream("audit.ndjson", names.lines(info, sequences))
         out.add("audit-proof.json", _encode(self._audit_proof(plan, sequences)))
+        if plan.listed is not None:
+            event, size, proof = plan.listed
+            out.add(DEPLOYMENT, _encode({"event": event.decode(), "size": size, "proof": proof.decode()}))
         files = {name: digest._asdict() for name, digest in out.files.items()}
         manifest = msgspec.json.format(_encode({**plan.cover, "files": files}), indent=2) + b"\n"
         out.add(MANIFEST, manifest)

@@ -7,7 +7,7 @@ from indelible.log.core import Core
 from indelible.log.pending import AuditEvent, Change
 from indelible.model.errors import Problem
 from indelible.model.instants import format_micros
-from indelible.model.names import check_name, parse_uuid
+from indelible.model.names import check_name, is_system_name, parse_uuid
 from indelible.service import secrets
 from indelible.service.access import Access
 from indelible.service.audit import Subject, audit_event, names
@@ -124,7 +124,7 @@ class Keys:
             return caller.workspace
         reader, parsed = self._core.reader, parse_uuid(name)
         row = reader.workspace_by_name(name) if parsed is None else reader.workspace_by_id(parsed.bytes)
-        if row is None or not (caller.is_root or row.key == caller.workspace):
+        if row is None or is_system_name(row.name) or not (caller.is_root or row.key == caller.workspace):
             raise Problem("not_found", "there is no such workspace, or the key may not see it")
         return row.key
 

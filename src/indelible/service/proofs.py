@@ -34,17 +34,7 @@ class Proofs:
         Raises:
             Problem: `not_found` for a path that is no tile of the published tree.
         """
-        info = await self._provable(caller, log)
-        try:
-            tile = parse_tile_path(f"tile/{path}")
-        except ValueError as error:
-            raise Problem("not_found", f"not a tile: {error}") from None
-        published = await self._core.publisher.latest(info)
-        if not _has(published.size, tile):
-            raise Problem("not_found", "the published tree has no such tile", size=published.size)
-        if tile.level is None:
-            return await asyncio.to_thread(self._core.prover.entries, info.key, tile.number, tile.width)
-        return await asyncio.to_thread(self._core.prover.tile, info.key, tile.level, tile.number, tile.width)
+        return await tile_of(self._core, await self._provable(caller, log), path)
 
     async def keys(self, caller: Caller, log: str) -> list[dict[str, object]]:
         """All keys that ever signed this log's heads, each with the sizes for which it is valid."""
@@ -140,6 +130,24 @@ class Proofs:
 
     async def _provable(self, caller: Caller, log: str) -> LogInfo:
         return await self._ranges.provable(caller, log)
+
+
+async def tile_of(core: Core, info: LogInfo, path: str) -> bytes:
+    """A tile or an entry bundle of a log's published tree; `path` is what follows `tile/`.
+
+    Raises:
+        Problem: `not_found` for a path that is no tile of the published tree.
+    """
+    try:
+        tile = parse_tile_path(f"tile/{path}")
+    except ValueError as error:
+        raise Problem("not_found", f"not a tile: {error}") from None
+    published = await core.publisher.latest(info)
+    if not _has(published.size, tile):
+        raise Problem("not_found", "the published tree has no such tile", size=published.size)
+    if tile.level is None:
+        return await asyncio.to_thread(core.prover.entries, info.key, tile.number, tile.width)
+    return await asyncio.to_thread(core.prover.tile, info.key, tile.level, tile.number, tile.width)
 
 
 def describe_keys(keys: Keys) -> list[dict[str, object]]:

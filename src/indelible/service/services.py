@@ -7,6 +7,7 @@ from indelible.service.appends import Appends
 from indelible.service.auditing import Auditing
 from indelible.service.events import Events
 from indelible.service.evidence import Evidence
+from indelible.service.headlog import HeadLogCalls
 from indelible.service.keys import Keys
 from indelible.service.logs import Logs
 from indelible.service.proofs import Proofs
@@ -25,6 +26,7 @@ class Services(NamedTuple):
     events: Events
     proofs: Proofs
     evidence: Evidence
+    headlog: HeadLogCalls
     views: Views
     keys: Keys
     rotation: Rotation

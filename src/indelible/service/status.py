@@ -40,6 +40,8 @@ class Status:
             "refused": refused[:100],
             "fsck": self._fsck(),
         }
+        if self._core.witnesses is not None:
+            details["witnesses"] = self._core.witnesses.state()
         return Readiness(self.broken is None and not self.stopping, details)
 
     def _fsck(self) -> dict[str, object]:

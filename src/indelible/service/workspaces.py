@@ -17,6 +17,8 @@ from indelible.service.types import SCOPES, Caller, KeyInfo, WorkspaceInfo
 from indelible.store.base import KeyRow, Transaction, WorkspaceRow
 
 DEFAULT_WORKSPACE = "default"
+SYSTEM_WORKSPACE = "_deployment"
+"""Holds the log of heads. No key is in it, and no call lists it."""
 
 
 class WorkspaceMaker:
@@ -111,7 +113,7 @@ class Workspaces:
     async def list(self, caller: Caller) -> list[WorkspaceInfo]:
         """All workspaces, oldest first."""
         self._need_root(caller)
-        return [self._info(row) for row in self._core.reader.workspaces()]
+        return [self._info(row) for row in self._core.reader.workspaces() if row.name != SYSTEM_WORKSPACE]
 
     def _need_root(self, caller: Caller) -> None:
         if not caller.is_root:

@@ -62,6 +62,28 @@ def test_an_auditor_follows_a_rotation_with_files_alone(tmp_path: Path) -> None:
         assert found == code, (proof, key, statements)
 
 
+def test_evidence_follows_its_own_statements(tmp_path: Path) -> None:
+    """Evidence made after rotations is proved by the first keys, by statements in it; fsck agrees."""
+    data, evidence = tmp_path / "data", tmp_path / "evidence.zip"
+    with serving(data) as (_, http):
+        log = created(http, "one")
+        keys = [
+            http.get(f"{place}/keys").json()["keys"][0]["verifier_key"] for place in (log, "/logs/_audit")
+        ]
+        appended(http, log, 1)
+        for place in (log, "/logs/_audit", log):
+            assert http.post(f"{place}/keys").status_code == 201
+            appended(http, log, 1)
+        assert http.patch(log, json={"public_proofs": True}).status_code == 200
+        window = {"from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"}
+        evidence.write_bytes(http.get(f"{log}/evidence").content)
+        assert http.get(f"{log}/evidence", params=window).status_code == 200
+    assert verdict(evidence, "--key", keys[0], "--key", keys[1]) == 0
+    assert verdict(evidence, "--key", keys[0]) == 6
+    done = run("fsck", "--data", data)
+    assert done.returncode == 0, done.stdout
+
+
 def test_a_rotated_deployment_is_backed_up_restored_and_examined(tmp_path: Path) -> None:
     """Statements travel with the backup; with the original's objects the copy goes on, with the same keys."""
     data = tmp_path / "data"

@@ -8,27 +8,27 @@ from indelible.http.ports import ServicesPort
 from indelible.http.request import ANY_ORIGIN, Answer, Headers, Request
 from indelible.http.table import BYTES, JSON, TEXT, Reply, Route
 
-_FRESH = "max-age=2"
-_FOR_EVER = "max-age=31536000, immutable"
+FRESH = "max-age=2"
+FOR_EVER = "max-age=31536000, immutable"
 
 
 async def checkpoint(request: Request, services: ServicesPort) -> Answer:
     """GET /logs/{log}/checkpoint."""
     note = await services.proofs.checkpoint(request.caller, request.path[0])
-    return _cached(request, note, "text/plain; charset=utf-8", _FRESH)
+    return cached(request, note, "text/plain; charset=utf-8", FRESH)
 
 
 async def tile(request: Request, services: ServicesPort) -> Answer:
     """GET /logs/{log}/tile/{path}: a partial tile has a name of its own, so each is immutable."""
     log, path = request.path
-    return _cached(request, await services.proofs.tile(request.caller, log, path), BYTES, _FOR_EVER)
+    return cached(request, await services.proofs.tile(request.caller, log, path), BYTES, FOR_EVER)
 
 
 async def keys(request: Request, services: ServicesPort) -> Answer:
     """GET /logs/{log}/keys."""
     found = await services.proofs.keys(request.caller, request.path[0])
     body = wire.encode(wire.LogKeysOut([render.log_key(key) for key in found]))
-    return _cached(request, body, JSON, _FRESH)
+    return cached(request, body, JSON, FRESH)
 
 
 async def rotate(request: Request, services: ServicesPort) -> Answer:
@@ -58,7 +58,7 @@ async def consistency(request: Request, services: ServicesPort) -> Answer:
     answer = await services.proofs.consistency(
         request.caller, request.path[0], from_size=params["from"], to_size=params["to"]
     )
-    return _cached(request, wire.encode(render.consistency(answer)), JSON, _FRESH)
+    return cached(request, wire.encode(render.consistency(answer)), JSON, FRESH)
 
 
 async def range_proof(request: Request, services: ServicesPort) -> Answer:
@@ -75,7 +75,8 @@ async def range_proof(request: Request, services: ServicesPort) -> Answer:
     return answer_json(render.range_proof(answer))
 
 
-def _cached(request: Request, body: bytes, kind: str, control: str) -> Answer:
+def cached(request: Request, body: bytes, kind: str, control: str) -> Answer:
+    """Answer with what stays the same for a while, or that it is what the client has."""
     tag = etag(body)
     kept_by = "public" if request.shared else "private"
     headers: Headers = [("etag", tag), ("cache-control", f"{kept_by}, {control}")]
@@ -92,6 +93,7 @@ _UNCHANGED = Reply(304, "What `If-None-Match` names is still right", {}, _CACHED
 _CODES = (
     "not_found",
     "log_behind_published_head",
+    "not_witnessed_yet",
     "saturated",
     "store_failed",
     "signer_failed",
