@@ -16,7 +16,12 @@ from tests.harness.operating import Original, appended, change, created, quiet, 
 from indelible.model.limits import DEFAULT_LIMITS
 from indelible.operate.fsck import fsck as examined
 
-SMALL = "(SELECT key FROM log WHERE name = 'small')"
+LEAF_OF_SMALL = """
+    UPDATE chunk SET leaves = zeroblob(32) WHERE id = (SELECT key FROM log WHERE name = 'small') << 40 | 7
+"""
+TIMES_FROM_SMALL_ON = """
+    UPDATE chunk SET time = time - 1 WHERE id > (SELECT key FROM log WHERE name = 'small') << 40
+"""
 SIDE_FILES = {"indelible.db-shm", "indelible.db-wal"}  # SQLite makes them for whoever reads
 
 
@@ -91,7 +96,7 @@ def test_it_works_beside_a_server_that_goes_on(data: Path, original: Original) -
 
 def test_a_difference_is_told_with_its_place_and_exit_code_1(data: Path) -> None:
     """One line a difference, for people and as JSON, and how many in all."""
-    change(data / "indelible.db", f"UPDATE chunk SET leaves = zeroblob(32) WHERE id = {SMALL} << 40 | 7")
+    change(data / "indelible.db", LEAF_OF_SMALL)
     change(data / "indelible.db", "UPDATE log SET name = 'renamed' WHERE name = 'large'")
     code, differences, told = fsck(data)
     assert code == 1
@@ -113,7 +118,7 @@ def test_all_are_counted_and_a_log_lists_no_more_than_the_limit(
 ) -> None:
     """A log with hundreds of differences does not hide the next one's."""
     monkeypatch.setenv("INDELIBLE_LIMIT_FSCK_DIFFERENCES_PER_LOG", "5")
-    change(data / "indelible.db", f"UPDATE chunk SET time = time - 1 WHERE id > {SMALL} << 40")
+    change(data / "indelible.db", TIMES_FROM_SMALL_ON)
     code, differences, told = fsck(data)
     assert code == 1
     assert {each["log"] for each in differences} == {"small", "large"}
@@ -126,7 +131,7 @@ def test_all_are_counted_and_a_log_lists_no_more_than_the_limit(
 
 def test_single_logs_can_be_examined(data: Path, original: Original) -> None:
     """By name or id, given again for more; what differs elsewhere is not told."""
-    change(data / "indelible.db", f"UPDATE chunk SET leaves = zeroblob(32) WHERE id = {SMALL} << 40 | 7")
+    change(data / "indelible.db", LEAF_OF_SMALL)
     change(data / "indelible.db", "UPDATE api_key SET label = 'x'")
     code, differences, told = fsck(data, "--log", "large")
     assert (code, differences, told["logs"], told["events"]) == (0, [], 1, 300)
