@@ -65,6 +65,7 @@ CODES: Mapping[str, Code] = _table(
     ("commit_unknown", 503, True, "unknown", "It is not known whether the append was committed"),
     ("store_failed", 503, True, "none", "The store refused to write"),
     ("signer_failed", 503, True, "none", "The key that signs checkpoints did not answer"),
+    ("objects_unreachable", 503, True, "none", "The object store does not answer"),
     ("read_only", 503, False, "none", "This copy is read-only"),
     ("stopping", 503, True, "none", "The server is stopping"),
     ("query_timeout", 504, True, "none", "The question took too long"),

@@ -79,7 +79,7 @@ class Limits:
     archive_whole_manifests: int = (
         256  # of so many manifests one names all logs; a reader reads that far back
     )
-    archive_manifest_bytes: int = 256 * MIB  # of a manifest, a state or a segment, that is read
+    archive_object_bytes: int = 1 * GIB  # the events of a segment, inflated, that is read back
 
     # Signing keys
     keys_per_log: int = 32  # generations, the first included

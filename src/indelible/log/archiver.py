@@ -1,0 +1,363 @@
+"""The archive's background work: what is committed and published becomes segments, tiles, states, manifests.
+
+A pass takes the logs that are due, seals their events up to a published head, then the rows of their
+workspaces with `_audit` up to a head of the same moment, and last one manifest that names all of it: until
+that stands, nothing of the pass counts. What is due is a log whose oldest event outside the archive is
+`archive_age_seconds` old; what has a full segment is sealed before.
+"""
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import NamedTuple, TypeVar
+
+import structlog
+
+from indelible import telemetry
+from indelible.log.archive import Sealed, Sealer
+from indelible.log.archive_manifest import (
+    ArchivedLog,
+    ArchivedWorkspace,
+    ArchiveError,
+    Chain,
+    Manifest,
+    encode_manifest,
+    load_chain,
+    manifest_key,
+)
+from indelible.log.archive_state import encode_state, read_state, state_key
+from indelible.log.mirror import Mirror
+from indelible.log.publish import Published, Publisher
+from indelible.log.segment import Ref, ref_of
+from indelible.model.clock import Clock
+from indelible.model.errors import Problem
+from indelible.model.instants import MICROS_PER_SECOND, format_micros
+from indelible.model.limits import Limits
+from indelible.model.types import LogInfo
+from indelible.store.base import Reader, StoreError, WorkspaceRow
+from indelible.store.objects import Objects, ObjectsDiffer, create_same
+
+AUDIT = "_audit"
+PAGE = 1_000
+TRIES = 20  # for rows that nobody changes while a head is published
+Result = TypeVar("Result")
+
+
+class Status(NamedTuple):
+    """How the archive is: events that wait, the newest manifest, and what failed in the last pass."""
+
+    place: str
+    backlog_events: int
+    manifest: int
+    written: str | None
+    failed: str | None
+
+
+class _Done(NamedTuple):
+    """A log that is sealed up to a published head."""
+
+    info: LogInfo
+    sealed: Sealed
+    head: Published
+
+
+class Archiver:
+    """Archives the logs of a store into its objects. Lives on the event loop; the work is done on threads."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        objects: Objects,
+        sealer: Sealer,
+        mirror: Mirror,
+        publisher: Publisher,
+        limits: Limits,
+        clock: Clock,
+        *,
+        deployment: str,
+        key: bytes,
+    ) -> None:
+        self._reader = reader
+        self._objects = objects
+        self._sealer = sealer
+        self._mirror = mirror
+        self._publisher = publisher
+        self._limits = limits
+        self._clock = clock
+        self._deployment = deployment
+        self._key = key
+        self._chain: Chain | None = None
+        self._sealed: dict[int, Sealed] = {}  # by log: what is sealed and in no manifest yet
+        self._behind: set[int] = set()  # logs that may have events outside of the archive
+        self._backlog = 0
+        self._failed: str | None = None
+        self._failures: list[str] = []  # of this pass, log by log
+
+    def committed(self, logs: Iterable[int]) -> None:
+        """Note that these logs have a new head. On the event loop."""
+        self._behind.update(logs)
+
+    def status(self) -> Status:
+        """How the archive is."""
+        chain = self._chain
+        number, written = (chain.number, chain.written) if chain else (0, None)
+        return Status(self._objects.place, self._backlog, number, written, self._failed)
+
+    async def run(self) -> None:
+        """Archive until cancelled."""
+        while True:
+            await self.archive()
+            await asyncio.sleep(self._limits.archive_interval_seconds)
+
+    async def finish(self, seconds: float) -> None:
+        """Archive all that is published, whatever its age; what is not done in time is done after a start."""
+        if self._objects.failure is not None:
+            return
+        try:
+            await asyncio.wait_for(self.archive(everything=True), seconds)
+        except TimeoutError:
+            structlog.get_logger().warning("the archive is behind; it goes on after the next start")
+
+    async def archive(self, *, everything: bool = False) -> bool:
+        """One pass; False where it failed, of which it was told."""
+        self._failures.clear()
+        try:
+            if self._chain is None:
+                await _thread(self._load)
+            await self._pass(everything=everything)
+        except (OSError, StoreError, ObjectsDiffer, ArchiveError, LookupError, ValueError) as error:
+            self._failures.append(str(error))
+            self._chain = None  # another may have written a manifest
+        self._tell(self._failures[0] if self._failures else None)
+        with suppress(StoreError):
+            await _thread(self._count)
+        return self._failed is None
+
+    def _tell(self, failed: str | None) -> None:
+        if failed is not None:
+            telemetry.archive_failures_total.inc()
+            if failed != self._failed:
+                structlog.get_logger().error("archiving failed, and is tried again", found=failed)
+        self._failed = failed
+
+    # ------------------------------------------------------------------ a pass
+
+    async def _pass(self, *, everything: bool) -> None:
+        due: list[_Done] = []
+        workspaces: set[int] = set()
+        for info, by_age in await _thread(self._look, everything):
+            done = await self._seal(info, by_age=by_age)
+            if by_age and done is not None and done.sealed.size > self._archived_size(info):
+                workspaces.add(info.workspace)
+                if info.name != AUDIT:
+                    due.append(done)
+        states: dict[int, Ref] = {}
+        for workspace in sorted(workspaces):
+            found = await self._settle(workspace)
+            if found is not None:
+                states[workspace] = found[0]
+                due.append(found[1])
+        due = [done for done in due if done.info.workspace in states]
+        if due:
+            await _thread(self._write, due, states)
+
+    def _look(self, everything: bool) -> list[tuple[LogInfo, bool]]:  # noqa: FBT001 - for a thread
+        """The logs with something to seal, and whether all of it is due."""
+        old = self._clock.wall_micros() - int(self._limits.archive_age_seconds * MICROS_PER_SECOND)
+        found: list[tuple[LogInfo, bool]] = []
+        for log in sorted(self._behind):
+            info, head = self._reader.log_by_key(log), self._reader.head(log)
+            if info is None or head is None:
+                continue
+            size = self._progress(info).size
+            archived = self._archived_size(info)
+            if head.size == archived:
+                self._behind.discard(log)
+                continue
+            oldest = self._reader.chunk_time(log, archived + 1)
+            by_age = everything or oldest is None or oldest[2] <= old
+            if by_age or head.size - size >= self._limits.archive_segment_events:
+                found.append((info, by_age))
+        return found
+
+    async def _seal(self, info: LogInfo, *, by_age: bool) -> _Done | None:
+        """Seal a log's events up to its published head; None where none is signed now."""
+        try:
+            published = await self._publisher.latest(info)
+        except Problem:  # it is refused, or its key does not sign: nothing of it is archived
+            return None
+        return await self._try_seal(info, published, by_age=by_age)
+
+    async def _try_seal(self, info: LogInfo, head: Published, *, by_age: bool) -> _Done | None:
+        """As `_seal_to`; what is wrong with one log keeps the others from nothing."""
+        try:
+            return await self._seal_to(info, head, by_age=by_age)
+        except (StoreError, ObjectsDiffer, ArchiveError, LookupError, ValueError) as error:
+            self._failures.append(f"log {info.log_id}: {error}")
+            return None
+
+    async def _seal_to(self, info: LogInfo, head: Published, *, by_age: bool) -> _Done:
+        sealed = self._progress(info)
+        if sealed.size > head.size:
+            raise ArchiveError(
+                f"the archive holds {sealed.size} events of log {info.log_id}, and {head.size} are published:"
+                " this store is an older copy, or another one writes to the same archive"
+            )
+        await _thread(self._mirror.catch_up, info, self._archived_size(info), head.size)
+        while sealed.size < head.size:
+            more = await _thread(self._next, info, sealed, head, by_age)
+            if more is None:
+                break
+            events = more.size - sealed.size
+            telemetry.archive_events_total.inc(events)
+            sealed = self._sealed[info.key] = more
+            await asyncio.sleep(events / self._limits.archive_events_per_second)
+        return _Done(info, sealed, head)
+
+    def _next(self, info: LogInfo, sealed: Sealed, head: Published, by_age: bool) -> Sealed | None:  # noqa: FBT001 - for a thread
+        return self._sealer.next(info, sealed, head, by_age=by_age)
+
+    async def _settle(self, workspace: int) -> tuple[Ref, _Done] | None:
+        """Archive the rows of a workspace as they are at a head of its `_audit`, and `_audit` up to there.
+
+        Rows only ever change with an event in `_audit`: so rows that are the same before and after a head was
+        published are those of that head. None while others change them all the time: then the next pass.
+        """
+        row = await _thread(self._reader.workspace_by_key, workspace)
+        audit = await _thread(self._reader.log_by_name, workspace, AUDIT)
+        if row is None or audit is None:
+            return None
+        before = await _thread(self._rows, row)
+        for _ in range(TRIES):
+            head = await _thread(self._reader.head, audit.key)
+            try:
+                published = await self._publisher.at_least(audit, head.size if head else 0)
+            except Problem:
+                return None
+            after = await _thread(self._rows, row)
+            if before == after:
+                ref = await _thread(self._store_rows, row, after)
+                done = await self._try_seal(audit, published, by_age=True)
+                return None if done is None else (ref, done)
+            before = after
+        return None
+
+    def _rows(self, row: WorkspaceRow) -> bytes:
+        return encode_state(read_state(self._reader, row))
+
+    def _store_rows(self, row: WorkspaceRow, data: bytes) -> Ref:
+        key = state_key(row.workspace_id, hashlib.sha256(data).hexdigest())
+        create_same(self._objects, key, data)
+        return ref_of(key, data, self._objects.version(key))
+
+    # ------------------------------------------------------------------ the manifests; on threads
+
+    def _load(self) -> None:
+        """Read what is archived, and find the logs that are behind."""
+        chain = load_chain(self._objects, self._key)
+        if chain.deployment not in {None, self._deployment}:
+            raise ArchiveError(f"{self._objects.place} holds the archive of {chain.deployment}")
+        self._chain = chain
+        self._sealed.clear()
+        after = "0"
+        while page := self._reader.logs(None, after, PAGE):
+            self._behind.update(info.key for info in page)
+            after = str(page[-1].key)
+
+    def _archived(self, info: LogInfo) -> ArchivedLog | None:
+        return self._chain.logs.get(str(info.log_id)) if self._chain else None
+
+    def _archived_size(self, info: LogInfo) -> int:
+        archived = self._archived(info)
+        return archived.size if archived else 0
+
+    def _progress(self, info: LogInfo) -> Sealed:
+        archived = self._archived(info)
+        known = Sealed(archived.size, archived.last, ()) if archived else Sealed(0, None, ())
+        return self._sealed.get(info.key, known)
+
+    def _write(self, done: list[_Done], states: dict[int, Ref]) -> None:
+        """Write the next manifest: from then on all of the pass counts."""
+        if self._chain is None:
+            raise ArchiveError("the archive was not read")
+        ids = {key: self._workspace_id(key) for key in states}
+        logs = {str(each.info.log_id): self._named(each, ids[each.info.workspace]) for each in done}
+        workspaces = {ids[key]: ArchivedWorkspace(ids[key], ref) for key, ref in states.items()}
+        number = self._chain.number + 1
+        whole = number % self._limits.archive_whole_manifests == 1
+        merged = Chain(
+            self._deployment,
+            number,
+            None,
+            format_micros(self._clock.wall_micros()),
+            {**self._chain.workspaces, **workspaces},
+            {**self._chain.logs, **logs},
+        )
+        if whole:
+            old = {name: _without_segments(each) for name, each in self._chain.logs.items()}
+            logs, workspaces = {**old, **logs}, merged.workspaces
+        manifest = Manifest(
+            deployment=self._deployment,
+            number=number,
+            previous=self._chain.digest,
+            written=merged.written or "",
+            whole=whole,
+            workspaces=tuple(workspaces.values()),
+            logs=tuple(logs.values()),
+        )
+        data = encode_manifest(manifest, self._key)
+        create_same(self._objects, manifest_key(number), data)
+        slim = {name: _without_segments(each) for name, each in merged.logs.items()}
+        self._chain = merged._replace(digest=hashlib.sha256(data).hexdigest(), logs=slim)
+        for each in done:
+            self._sealed.pop(each.info.key, None)
+
+    def _workspace_id(self, key: int) -> str:
+        row = self._reader.workspace_by_key(key)
+        if row is None:
+            raise LookupError(f"workspace {key} is gone")
+        return str(uuid.UUID(bytes=row.workspace_id))
+
+    def _named(self, done: _Done, workspace_id: str) -> ArchivedLog:
+        head = self._reader.head(done.info.key)
+        if head is None or done.sealed.last is None or done.sealed.size != done.head.size:
+            raise LookupError(f"log {done.info.log_id} is not sealed up to its published head")
+        return ArchivedLog(
+            log_id=str(done.info.log_id),
+            workspace_id=workspace_id,
+            origin=done.info.origin,
+            size=done.sealed.size,
+            time_floor=head.time_floor,
+            checkpoint=done.head.note.decode(),
+            last=done.sealed.last,
+            segments=done.sealed.segments,
+        )
+
+    def _count(self) -> None:
+        heads = self._reader.heads(sorted(self._behind))
+        backlog = 0
+        for log, head in heads.items():
+            info = self._reader.log_by_key(log)
+            backlog += 0 if info is None else max(0, head.size - self._archived_size(info))
+        self._backlog = backlog
+        telemetry.archive_backlog_events.set(backlog)
+        telemetry.objects_failing.set(self._objects.failure is not None)
+
+
+def _without_segments(log: ArchivedLog) -> ArchivedLog:
+    """What is remembered of a log: its segments name each other, so the last one is enough."""
+    return ArchivedLog(
+        log.log_id, log.workspace_id, log.origin, log.size, log.time_floor, log.checkpoint, log.last
+    )
+
+
+async def _thread(work: Callable[..., Result], *arguments: object) -> Result:
+    """Do blocking work on a thread, to its end also when the task is cancelled: the store is closed after."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.gather(running, return_exceptions=True)
+        raise
