@@ -9,8 +9,7 @@ that stands, nothing of the pass counts. What is due is a log whose oldest event
 import asyncio
 import hashlib
 import uuid
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
 import structlog
@@ -36,7 +35,7 @@ from indelible.model.errors import Problem
 from indelible.model.instants import MICROS_PER_SECOND, format_micros
 from indelible.model.limits import Limits
 from indelible.model.types import LogInfo
-from indelible.store.base import Reader, StoreError, WorkspaceRow
+from indelible.store.base import HeadRow, Reader, StoreError, WorkspaceRow
 from indelible.store.objects import Objects, ObjectsDiffer, create_same
 
 AUDIT = "_audit"
@@ -90,20 +89,23 @@ class Archiver:
         self._key = key
         self._chain: Chain | None = None
         self._sealed: dict[int, Sealed] = {}  # by log: what is sealed and in no manifest yet
-        self._behind: set[int] = set()  # logs that may have events outside of the archive
-        self._backlog = 0
+        self._behind: dict[int, int] = {}  # logs that may have events outside of the archive: their sizes
+        self._held: dict[int, int] = {}  # by log: how many events the archive is known to hold
         self._failed: str | None = None
         self._failures: list[str] = []  # of this pass, log by log
 
-    def committed(self, logs: Iterable[int]) -> None:
+    def committed(self, heads: Mapping[int, HeadRow]) -> None:
         """Note that these logs have a new head. On the event loop."""
-        self._behind.update(logs)
+        self._behind.update((log, head.size) for log, head in heads.items())
 
     def status(self) -> Status:
         """How the archive is."""
         chain = self._chain
         number, written = (chain.number, chain.written) if chain else (0, None)
-        return Status(self._objects.place, self._backlog, number, written, self._failed)
+        return Status(self._objects.place, self._backlog(), number, written, self._failed)
+
+    def _backlog(self) -> int:
+        return sum(max(0, size - self._held.get(log, 0)) for log, size in self._behind.items())
 
     async def run(self) -> None:
         """Archive until cancelled."""
@@ -131,9 +133,16 @@ class Archiver:
             self._failures.append(str(error))
             self._chain = None  # another may have written a manifest
         self._tell(self._failures[0] if self._failures else None)
-        with suppress(StoreError):
-            await _thread(self._count)
+        self._forget_held()
+        telemetry.archive_backlog_events.set(self._backlog())
+        telemetry.objects_failing.set(self._objects.failure is not None)
         return self._failed is None
+
+    def _forget_held(self) -> None:
+        """Look no more at logs that the archive holds in whole; on the loop, where they grow."""
+        for log, size in list(self._behind.items()):
+            if self._held.get(log) == size:
+                del self._behind[log]
 
     def _tell(self, failed: str | None) -> None:
         if failed is not None:
@@ -167,14 +176,14 @@ class Archiver:
         """The logs with something to seal, and whether all of it is due."""
         old = self._clock.wall_micros() - int(self._limits.archive_age_seconds * MICROS_PER_SECOND)
         found: list[tuple[LogInfo, bool]] = []
-        for log in sorted(self._behind):
+        for log in sorted(self._behind.copy()):
             info, head = self._reader.log_by_key(log), self._reader.head(log)
             if info is None or head is None:
                 continue
             size = self._progress(info).size
             archived = self._archived_size(info)
+            self._held[log] = archived
             if head.size == archived:
-                self._behind.discard(log)
                 continue
             oldest = self._reader.chunk_time(log, archived + 1)
             by_age = everything or oldest is None or oldest[2] <= old
@@ -263,7 +272,10 @@ class Archiver:
         self._sealed.clear()
         after = "0"
         while page := self._reader.logs(None, after, PAGE):
-            self._behind.update(info.key for info in page)
+            heads = self._reader.heads([info.key for info in page])
+            for info in page:
+                self._held[info.key] = self._archived_size(info)
+                self._behind.setdefault(info.key, heads[info.key].size)
             after = str(page[-1].key)
 
     def _archived(self, info: LogInfo) -> ArchivedLog | None:
@@ -313,6 +325,7 @@ class Archiver:
         self._chain = merged._replace(digest=hashlib.sha256(data).hexdigest(), logs=slim)
         for each in done:
             self._sealed.pop(each.info.key, None)
+            self._held[each.info.key] = each.sealed.size
 
     def _workspace_id(self, key: int) -> str:
         row = self._reader.workspace_by_key(key)
@@ -334,16 +347,6 @@ class Archiver:
             last=done.sealed.last,
             segments=done.sealed.segments,
         )
-
-    def _count(self) -> None:
-        heads = self._reader.heads(sorted(self._behind))
-        backlog = 0
-        for log, head in heads.items():
-            info = self._reader.log_by_key(log)
-            backlog += 0 if info is None else max(0, head.size - self._archived_size(info))
-        self._backlog = backlog
-        telemetry.archive_backlog_events.set(backlog)
-        telemetry.objects_failing.set(self._objects.failure is not None)
 
 
 def _without_segments(log: ArchivedLog) -> ArchivedLog:

@@ -172,6 +172,8 @@ def _build(
             local.put(checkpoint_key(info), archived.checkpoint.encode())
         for info in infos.values():
             keys.publish_statements(info, keys.keys(info), local)
+            if str(info.log_id) not in chain.logs:
+                _empty_head(objects, local, keys, info)
         _components(objects, local, states)
     finally:
         store.close()
@@ -215,6 +217,18 @@ def _check_head(layer: Layer, keys: Keyring, info: LogInfo, archived: ArchivedLo
             f"the events of log {info.log_id} in {archived.last.key} and before do not lead to its archived"
             f" checkpoint of {signed.size} events"
         )
+
+
+def _empty_head(objects: Objects, local: LocalObjects, keys: Keyring, info: LogInfo) -> None:
+    """Bring the published checkpoint of a log that has no events; no manifest names such a log."""
+    note = objects.get(checkpoint_key(info))
+    if note is not None:
+        try:
+            signed, _ = open_checkpoint_with(keys.history(info), note)
+        except ValueError as error:
+            raise ArchiveError(f"{checkpoint_key(info)} is not the log's own: {error}") from None
+        if signed.size == 0:
+            local.put(checkpoint_key(info), note)
 
 
 def _components(objects: Objects, local: LocalObjects, states: Sequence[State]) -> None:
