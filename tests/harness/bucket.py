@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -47,14 +48,14 @@ def _free_ports(count: int) -> list[int]:
 
 
 class S3Server:
-    """A server over one folder, which can be stopped and started again at the same address."""
+    """A server over one folder."""
 
     def __init__(self, folder: Path) -> None:
         ports = _free_ports(2 * len(_PORTS))
         self._folder = folder
         self._arguments = [weed(), "server", f"-dir={folder}", "-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
         self._arguments += ["-volume.max=100", "-master.volumeSizeLimitMB=64", "-master.telemetry=false"]
-        self._arguments += ["-s3.port.iceberg=0"]
+        self._arguments += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
         for name, port, grpc in zip(_PORTS, ports[:4], ports[4:], strict=True):
             self._arguments += [f"-{name}={port}", f"-{name}.grpc={grpc}"]
         self.url = f"http://127.0.0.1:{ports[3]}"
@@ -140,3 +141,52 @@ def header_of(request: bytes, name: str) -> str | None:
     """A header of a request as it was on the wire."""
     found = re.search(rf"(?im)^{name}: *([^\r\n]*)".encode(), request)
     return found[1].decode() if found else None
+
+
+class Road:
+    """The way to a server: bytes pass in both directions until it is closed, then nobody is reached."""
+
+    def __init__(self, url: str) -> None:
+        host, port = url.removeprefix("http://").split(":")
+        self._to = (host, int(port))
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._port = int(self._listening.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._open: list[socket.socket] = []
+        self._serve()
+
+    def _serve(self) -> None:
+        threading.Thread(target=self._accept, args=(self._listening,), daemon=True).start()
+
+    def _accept(self, listening: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                here, _ = listening.accept()
+                there = socket.create_connection(self._to)
+                self._open += [here, there]
+                for one, other in ((here, there), (there, here)):
+                    threading.Thread(target=self._pass, args=(one, other), daemon=True).start()
+
+    @staticmethod
+    def _pass(one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(65_536):
+                other.sendall(data)
+        for each in (one, other):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Cut all connections, and take none."""
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        for each in self._open:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        self._open.clear()
+
+    def open(self) -> None:
+        """Let pass again, at the same address."""
+        self._listening = socket.create_server(("127.0.0.1", self._port))
+        self._serve()
