@@ -21,6 +21,7 @@ from indelible.log.archive_manifest import (
     load_chain,
     manifest_key,
 )
+from indelible.log.segment import decode_segment, encode_segment
 from indelible.operate.rebuild import Rebuilt, rebuild
 from indelible.store.base import StoreRefused
 from indelible.store.objects import LocalObjects
@@ -181,11 +182,22 @@ def test_a_copy_that_may_go_on_knows_what_was_appended(
 # ---------------------------------------------------------------------- archives that were changed
 
 
-def resealed(original: Original, archive: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change the newest manifest as whoever has the master secret can."""
+def newest_of(original: Original, archive: Path) -> int:
+    """The last manifest that names the first log; those after it are removed."""
+    while True:
+        place = list(files_of(archive, "manifest"))[-1]
+        named = json.loads(place.read_bytes().split(b"\n")[0])["logs"]
+        if any(log["log_id"] in original.logs[0] for log in named):
+            return int(place.name)
+        place.unlink()
+
+
+def resealed(
+    original: Original, archive: Path, number: int, change: Callable[[dict[str, Any]], None]
+) -> None:
+    """Change a manifest as whoever has the master secret can."""
     key = archive_key((original.data / "master-secret").read_bytes())
     objects = LocalObjects(archive)
-    number = load_chain(objects, key).number
     data = objects.get(manifest_key(number)) or b""
     members = json.loads(data.split(b"\n")[0])
     change(members)
@@ -232,6 +244,26 @@ def test_every_segment_is_looked_at(original: Original, archive: Path, tmp_path:
         place.write_bytes(right)
 
 
+def test_a_segment_that_fits_in_itself_is_refused_all_the_same(
+    original: Original, archive: Path, tmp_path: Path
+) -> None:
+    """No tree covers idempotency keys: only the chain of digests finds one that was exchanged."""
+    place = max(
+        files_of(archive, f"events/{original.logs[0].removeprefix('/logs/')}"), key=lambda path: path.name
+    )
+    first = min(
+        files_of(archive, f"events/{original.logs[0].removeprefix('/logs/')}"), key=lambda path: path.name
+    )
+    assert first != place
+    segment = decode_segment(first.read_bytes(), 1 << 24)
+    run = segment.runs[0]
+    forged = run._replace(keys=(run.keys[0]._replace(digest=bytes(16)), *run.keys[1:]))
+    runs = (forged, *segment.runs[1:])
+    first.write_bytes(encode_segment(segment.header.origin, runs, segment.header.previous))
+    with pytest.raises(StoreRefused, match=f"{first.name} was changed"):
+        rebuilt(original, archive, tmp_path)
+
+
 def test_a_manifest_of_another_secret_or_a_gap_is_refused(
     original: Original, archive: Path, tmp_path: Path
 ) -> None:
@@ -261,11 +293,12 @@ def test_a_checkpoint_in_the_manifest_that_is_not_of_these_events_is_refused(
     """Also for whoever has the secret to seal it: size and root must be those of the segments."""
 
     def change(members: dict[str, Any]) -> None:
-        for log in members["logs"]:
-            log["checkpoint"] = original.kept.decode()
+        (log,) = (log for log in members["logs"] if log["log_id"] in original.logs[0])
+        log["checkpoint"] = original.kept.decode()
 
-    resealed(original, archive, change)
-    with pytest.raises(StoreRefused, match=r"do not lead to its archived checkpoint|is not its own"):
+    number = newest_of(original, archive)
+    resealed(original, archive, number, change)
+    with pytest.raises(StoreRefused, match="do not lead to its archived checkpoint"):
         rebuilt(original, archive, tmp_path)
 
 
