@@ -155,7 +155,7 @@ class Server:
         await self._residence.stop(self.settings.limits.stop_seconds / 2)
         self._host.close()
         if self._archiver is not None:
-            self._mirror.close()
+            self._archiver.close()
         self._store.close()
 
     # ------------------------------------------------------------------ composition
@@ -225,7 +225,7 @@ class Server:
         if not self.settings.archive or self.directory.restored_marker.exists():
             return None
         limits, reader = self.settings.limits, self._store.reader
-        mirror = self._mirror = Mirror(objects, prover, limits)
+        mirror = Mirror(objects, prover, limits)
         publisher.before_storing = mirror.before_publishing
         return Archiver(
             reader,

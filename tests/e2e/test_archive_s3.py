@@ -57,8 +57,7 @@ def test_an_archive_in_a_locked_bucket_is_kept_and_rebuilt_from(s3: S3Server, tm
         log = f"/logs/{log_id}"
         assert http.post(f"{log}/views/v", json={"builtin": "compliance-report"}).status_code == 201
         grow(http, log, 700, "key")
-        told = archived(http)
-        assert told["archive"]["place"] == place
+        archived(http)
         grow(http, log, 1)
         archived(http)
         events = http.get(f"{log}/events?limit=1000").content
@@ -163,7 +162,9 @@ def test_a_bucket_that_is_away_stops_no_append_and_is_made_up_for(s3: S3Server, 
         assert "retry-after" in proof.headers
         told = until(lambda: (found := readiness(http))["objects"]["failed"] and found)
         assert http.get("/readyz").status_code == 200
-        assert place in told["objects"]["failed"]
+        assert place not in str(told)  # anybody may ask
+        assert place in server.written()
+        assert SECRET not in server.written()
         assert told["archive"]["backlog_events"] >= 20
         metrics = until(
             lambda: "indelible_objects_failing 1.0" in (text := http.get("/metrics").text) and text

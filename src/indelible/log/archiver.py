@@ -9,8 +9,10 @@ that stands, nothing of the pass counts. What is due is a log whose oldest event
 import asyncio
 import hashlib
 import uuid
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
@@ -45,9 +47,11 @@ Result = TypeVar("Result")
 
 
 class Status(NamedTuple):
-    """How the archive is: events that wait, the newest manifest, and what failed in the last pass."""
+    """How the archive is: events that wait, the newest manifest, and what failed in the last pass.
 
-    place: str
+    Anybody may see it: it does not say where the bucket is.
+    """
+
     backlog_events: int
     manifest: int
     written: str | None
@@ -92,6 +96,8 @@ class Archiver:
         self._behind: dict[int, int] = {}  # logs that may have events outside of the archive: their sizes
         self._held: dict[int, int] = {}  # by log: how many events the archive is known to hold
         self._failed: str | None = None
+        self._free_at = 0.0  # on the loop's clock: when the next segment may be sealed
+        self._threads = ThreadPoolExecutor(limits.archive_parallel_puts, thread_name_prefix="archive")
         self._failures: list[str] = []  # of this pass, log by log
 
     def committed(self, heads: Mapping[int, HeadRow]) -> None:
@@ -102,7 +108,8 @@ class Archiver:
         """How the archive is."""
         chain = self._chain
         number, written = (chain.number, chain.written) if chain else (0, None)
-        return Status(self._objects.place, self._backlog(), number, written, self._failed)
+        failed = self._failed and self._failed.replace(self._objects.place, "the objects")
+        return Status(self._backlog(), number, written, failed)
 
     def _backlog(self) -> int:
         return sum(max(0, size - self._held.get(log, 0)) for log, size in self._behind.items())
@@ -127,7 +134,7 @@ class Archiver:
         self._failures.clear()
         try:
             if self._chain is None:
-                await _thread(self._load)
+                await self._thread(self._load)
             await self._pass(everything=everything)
         except (OSError, StoreError, ObjectsDiffer, ArchiveError, LookupError, ValueError) as error:
             self._failures.append(str(error))
@@ -151,26 +158,54 @@ class Archiver:
                 structlog.get_logger().error("archiving failed, and is tried again", found=failed)
         self._failed = failed
 
+    def close(self) -> None:
+        """End the threads; nothing is archived after that."""
+        self._threads.shutdown()
+        self._mirror.close()
+
+    async def _thread(self, work: Callable[..., Result], *arguments: object) -> Result:
+        """Do blocking work on a thread, to its end also when cancelled: the store is closed after that."""
+        running = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.gather(running, return_exceptions=True)
+            raise
+
     # ------------------------------------------------------------------ a pass
 
     async def _pass(self, *, everything: bool) -> None:
-        due: list[_Done] = []
-        workspaces: set[int] = set()
-        for info, by_age in await _thread(self._look, everything):
-            done = await self._seal(info, by_age=by_age)
-            if by_age and done is not None and done.sealed.size > self._archived_size(info):
-                workspaces.add(info.workspace)
-                if info.name != AUDIT:
-                    due.append(done)
-        states: dict[int, Ref] = {}
-        for workspace in sorted(workspaces):
-            found = await self._settle(workspace)
-            if found is not None:
-                states[workspace] = found[0]
-                due.append(found[1])
+        looked = await self._thread(self._look, everything)
+        sealed = await self._some_at_a_time(self._seal, looked)
+        by_age = {info.key for info, by_age in looked if by_age}
+        due = [
+            done
+            for done in sealed
+            if done and done.info.key in by_age and done.sealed.size > self._archived_size(done.info)
+        ]
+        workspaces = sorted({done.info.workspace for done in due})
+        due = [done for done in due if done.info.name != AUDIT]
+        settled = await self._some_at_a_time(self._settle, [(workspace,) for workspace in workspaces])
+        states = {done.info.workspace: ref for ref, done in filter(None, settled)}
+        due += [done for _, done in filter(None, settled)]
         due = [done for done in due if done.info.workspace in states]
         if due:
-            await _thread(self._write, due, states)
+            await self._thread(self._write, due, states)
+
+    async def _some_at_a_time(
+        self, work: Callable[..., Awaitable[Result]], items: Sequence[tuple[Any, ...]]
+    ) -> list[Result]:
+        """Do the work of several logs beside each other, since most of it waits for the bucket."""
+        left, results = iter(items), []
+        while some := list(islice(left, self._limits.archive_parallel_puts)):
+            tasks = [asyncio.ensure_future(work(*item)) for item in some]
+            try:
+                results += await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        return results
 
     def _look(self, everything: bool) -> list[tuple[LogInfo, bool]]:  # noqa: FBT001 - for a thread
         """The logs with something to seal, and whether all of it is due."""
@@ -191,7 +226,7 @@ class Archiver:
                 found.append((info, by_age))
         return found
 
-    async def _seal(self, info: LogInfo, *, by_age: bool) -> _Done | None:
+    async def _seal(self, info: LogInfo, by_age: bool) -> _Done | None:  # noqa: FBT001 - one of a row
         """Seal a log's events up to its published head; None where none is signed now."""
         try:
             published = await self._publisher.latest(info)
@@ -214,16 +249,22 @@ class Archiver:
                 f"the archive holds {sealed.size} events of log {info.log_id}, and {head.size} are published:"
                 " this store is an older copy, or another one writes to the same archive"
             )
-        await _thread(self._mirror.catch_up, info, self._archived_size(info), head.size)
+        await self._thread(self._mirror.catch_up, info, self._archived_size(info), head.size)
         while sealed.size < head.size:
-            more = await _thread(self._next, info, sealed, head, by_age)
+            more = await self._thread(self._next, info, sealed, head, by_age)
             if more is None:
                 break
             events = more.size - sealed.size
             telemetry.archive_events_total.inc(events)
             sealed = self._sealed[info.key] = more
-            await asyncio.sleep(events / self._limits.archive_events_per_second)
+            await self._pace(events)
         return _Done(info, sealed, head)
+
+    async def _pace(self, events: int) -> None:
+        """Wait as long as these events may take, all logs together."""
+        now = asyncio.get_running_loop().time()
+        self._free_at = max(self._free_at, now) + events / self._limits.archive_events_per_second
+        await asyncio.sleep(self._free_at - now)
 
     def _next(self, info: LogInfo, sealed: Sealed, head: Published, by_age: bool) -> Sealed | None:  # noqa: FBT001 - for a thread
         return self._sealer.next(info, sealed, head, by_age=by_age)
@@ -234,20 +275,20 @@ class Archiver:
         Rows only ever change with an event in `_audit`: so rows that are the same before and after a head was
         published are those of that head. None while others change them all the time: then the next pass.
         """
-        row = await _thread(self._reader.workspace_by_key, workspace)
-        audit = await _thread(self._reader.log_by_name, workspace, AUDIT)
+        row = await self._thread(self._reader.workspace_by_key, workspace)
+        audit = await self._thread(self._reader.log_by_name, workspace, AUDIT)
         if row is None or audit is None:
             return None
-        before = await _thread(self._rows, row)
+        before = await self._thread(self._rows, row)
         for _ in range(TRIES):
-            head = await _thread(self._reader.head, audit.key)
+            head = await self._thread(self._reader.head, audit.key)
             try:
                 published = await self._publisher.at_least(audit, head.size if head else 0)
             except Problem:
                 return None
-            after = await _thread(self._rows, row)
+            after = await self._thread(self._rows, row)
             if before == after:
-                ref = await _thread(self._store_rows, row, after)
+                ref = await self._thread(self._store_rows, row, after)
                 done = await self._try_seal(audit, published, by_age=True)
                 return None if done is None else (ref, done)
             before = after
@@ -354,13 +395,3 @@ def _without_segments(log: ArchivedLog) -> ArchivedLog:
     return ArchivedLog(
         log.log_id, log.workspace_id, log.origin, log.size, log.time_floor, log.checkpoint, log.last
     )
-
-
-async def _thread(work: Callable[..., Result], *arguments: object) -> Result:
-    """Do blocking work on a thread, to its end also when the task is cancelled: the store is closed after."""
-    running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.gather(running, return_exceptions=True)
-        raise

@@ -5,6 +5,7 @@ once each, full or partial; partial ones only for heads that are published.
 """
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -68,8 +69,8 @@ class Mirror:
         self._prover = prover
         self._width = limits.archive_parallel_puts
         self._threads = ThreadPoolExecutor(self._width, thread_name_prefix="mirror")
-        self._laying = threading.Lock()
         self._laid: dict[int, int] = {}  # by log: the size whose tiles all stand there
+        self._locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)  # by log
 
     def before_publishing(self, info: LogInfo, last_size: int, size: int) -> None:
         """Store the tiles of a head that is about to be published, where those of the last one are all there.
@@ -77,12 +78,11 @@ class Mirror:
         Where they are not, that is left to `catch_up`: a checkpoint does not wait for all of a log's history.
 
         Raises:
-            OSError, ObjectsDiffer: as `lay`.
+            OSError, ObjectsDiffer: as `catch_up`.
         """
-        with self._laying:
-            if info.key not in self._laid and not self._all_there(info, last_size):
-                return
-            self._lay(info, size)
+        with self._locks[info.key]:
+            if info.key in self._laid or self._all_there(info, last_size):
+                self._lay(info, size)
 
     def catch_up(self, info: LogInfo, known_size: int, size: int) -> None:
         """Store what is missing of a log's tiles; those of `known_size` are known to be there.
@@ -91,19 +91,23 @@ class Mirror:
             OSError: the objects cannot be written.
             ObjectsDiffer: another tile stands there.
         """
-        with self._laying:
-            if info.key not in self._laid:
-                self._laid[info.key] = known_size
+        if info.key not in self._laid:
+            self._store_between(info, known_size, size)
+        with self._locks[info.key]:
+            self._laid.setdefault(info.key, size)
             self._lay(info, size)
 
     def _lay(self, info: LogInfo, size: int) -> None:
         laid = self._laid[info.key]
-        if size <= laid:
-            return
+        if size > laid:
+            self._store_between(info, laid, size)
+            self._laid[info.key] = size
+
+    def _store_between(self, info: LogInfo, old_size: int, size: int) -> None:
+        """The right edge last: where it stands, all of it does."""
         edge = set(right_edge(size))
-        self._store_all(info, (tile for tile in tiles_between(laid, size) if tile not in edge))
-        self._store_all(info, (tile for tile in tiles_between(laid, size) if tile in edge))
-        self._laid[info.key] = size
+        self._store_all(info, (tile for tile in tiles_between(old_size, size) if tile not in edge))
+        self._store_all(info, (tile for tile in tiles_between(old_size, size) if tile in edge))
 
     def _store_all(self, info: LogInfo, tiles: Iterator[TilePath]) -> None:
         """Some at a time, so that memory is bounded and one that fails ends the rest."""

@@ -74,6 +74,7 @@ class Publisher:
         self._threads = ThreadPoolExecutor(SIGNING_THREADS, thread_name_prefix="publisher")
         self._task: asyncio.Task[None] | None = None
         self._refused: set[int] = set()
+        self._away = False  # the object store did not answer, which was told once
         self.on_mismatch: Callable[[LogInfo, str], object] = lambda info, _found: self.refuse(info.key)
         self.read_only: str | None = None  # why nothing at all is signed
         # Gets a log, the size published last and the one that is to be: what must stand there first.
@@ -188,10 +189,13 @@ class Publisher:
             tries = (self._publish_once(info) for _ in range(PUBLISHING_TRIES))
             published = next((found for found in tries if found is not None), None)
         except ObjectsUnreachable as error:
-            structlog.get_logger().warning("a checkpoint waits", log_id=str(info.log_id), found=str(error))
+            if not self._away:
+                structlog.get_logger().error("checkpoints wait for the object store", found=str(error))
+            self._away = True
             raise unreachable(error) from None
         if published is None:
             raise Problem("objects_unreachable", "others publish this log all the time", retry_after=1)
+        self._away = False
         return published
 
     def _publish_once(self, info: LogInfo) -> Published | None:

@@ -41,10 +41,15 @@ class Status:
             "refused_logs": len(refused),
             "refused": refused[:100],
             "fsck": self._fsck(),
-            "objects": {"failed": self._core.objects.failure},
+            "objects": {"failed": self._objects_failed()},
             "archive": None if self._archiver is None else self._archiver.status()._asdict(),
         }
         return Readiness(self.broken is None and not self.stopping, details)
+
+    def _objects_failed(self) -> str | None:
+        """That the bucket does not answer; which one it is and why stands in the log, as anybody may ask."""
+        failing = self._core.objects.failure is not None
+        return "the object store does not answer; the server's log says more" if failing else None
 
     def _fsck(self) -> dict[str, object]:
         """What the server found in its own store, the newest last."""
