@@ -7,6 +7,7 @@ makes an archive from which a store is rebuilt. What is written where: docs/form
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -76,6 +77,10 @@ class Chain(NamedTuple):
     logs: dict[str, ArchivedLog]
 
 
+NOTHING = Chain(None, 0, None, None, {}, {})
+"""The chain of an archive that has no manifest yet."""
+
+
 def archive_key(master_secret: bytes) -> bytes:
     """The key that seals manifests."""
     return HKDF(SHA256(), 32, salt=None, info=KEY_INFO).derive(master_secret)
@@ -138,7 +143,7 @@ def load_chain(objects: Objects, key: bytes, upto: int | None = None) -> Chain:
     """
     number = newest(objects) if upto is None else upto
     if not number:
-        return Chain(None, 0, None, None, {}, {})
+        return NOTHING
     found: list[Manifest] = []
     digest = expected = None
     while not found or not found[-1].whole:
@@ -152,10 +157,52 @@ def load_chain(objects: Objects, key: bytes, upto: int | None = None) -> Chain:
         digest = digest or actual
         found.append(decode_manifest(data, at, key))
         expected = found[-1].previous
-    chain = Chain(found[0].deployment, number, digest, found[0].written, {}, {})
+    chain = NOTHING
     for manifest in reversed(found):
-        if manifest.deployment != chain.deployment:
+        if manifest.deployment != found[0].deployment:
             raise ArchiveError(f"{manifest_key(manifest.number)} is of {manifest.deployment}")
-        chain.workspaces.update({each.workspace_id: each for each in manifest.workspaces})
-        chain.logs.update({each.log_id: each for each in manifest.logs})
-    return chain
+        chain = _with(chain, manifest)
+    return chain._replace(digest=digest)
+
+
+def followed(chain: Chain, manifest: Manifest, data: bytes) -> Chain:
+    """The chain after one manifest more, whose bytes are `data`."""
+    return _with(chain, manifest)._replace(digest=hashlib.sha256(data).hexdigest())
+
+
+def _with(chain: Chain, manifest: Manifest) -> Chain:
+    """Segments are left out of what is remembered: they name each other, so the last one is enough."""
+    return Chain(
+        manifest.deployment,
+        manifest.number,
+        None,
+        manifest.written,
+        {**chain.workspaces, **{each.workspace_id: each for each in manifest.workspaces}},
+        {**chain.logs, **{each.log_id: msgspec.structs.replace(each, segments=()) for each in manifest.logs}},
+    )
+
+
+def next_manifest(
+    chain: Chain,
+    *,
+    deployment: str,
+    written: str,
+    workspaces: Sequence[ArchivedWorkspace],
+    logs: Sequence[ArchivedLog],
+    whole_every: int,
+) -> Manifest:
+    """What follows a chain: these workspaces and logs, and all others too where it is to be whole."""
+    number = chain.number + 1
+    whole = (number - 1) % max(1, whole_every) == 0
+    if whole:
+        workspaces = [*{**chain.workspaces, **{each.workspace_id: each for each in workspaces}}.values()]
+        logs = [*{**chain.logs, **{each.log_id: each for each in logs}}.values()]
+    return Manifest(
+        deployment=deployment,
+        number=number,
+        previous=chain.digest,
+        written=written,
+        whole=whole,
+        workspaces=tuple(workspaces),
+        logs=tuple(logs),
+    )

@@ -23,10 +23,11 @@ from indelible.log.archive_manifest import (
     ArchivedWorkspace,
     ArchiveError,
     Chain,
-    Manifest,
     encode_manifest,
+    followed,
     load_chain,
     manifest_key,
+    next_manifest,
 )
 from indelible.log.archive_state import encode_state, read_state, state_key
 from indelible.log.mirror import Mirror
@@ -97,7 +98,7 @@ class Archiver:
         self._held: dict[int, int] = {}  # by log: how many events the archive is known to hold
         self._failed: str | None = None
         self._free_at = 0.0  # on the loop's clock: when the next segment may be sealed
-        self._threads = ThreadPoolExecutor(limits.archive_parallel_puts, thread_name_prefix="archive")
+        self._threads = ThreadPoolExecutor(max(1, limits.archive_parallel_puts), thread_name_prefix="archive")
         self._failures: list[str] = []  # of this pass, log by log
 
     def committed(self, heads: Mapping[int, HeadRow]) -> None:
@@ -197,7 +198,7 @@ class Archiver:
     ) -> list[Result]:
         """Do the work of several logs beside each other, since most of it waits for the bucket."""
         left, results = iter(items), []
-        while some := list(islice(left, self._limits.archive_parallel_puts)):
+        while some := list(islice(left, max(1, self._limits.archive_parallel_puts))):
             tasks = [asyncio.ensure_future(work(*item)) for item in some]
             try:
                 results += await asyncio.gather(*tasks)
@@ -263,7 +264,7 @@ class Archiver:
     async def _pace(self, events: int) -> None:
         """Wait as long as these events may take, all logs together."""
         now = asyncio.get_running_loop().time()
-        self._free_at = max(self._free_at, now) + events / self._limits.archive_events_per_second
+        self._free_at = max(self._free_at, now) + events / max(1.0, self._limits.archive_events_per_second)
         await asyncio.sleep(self._free_at - now)
 
     def _next(self, info: LogInfo, sealed: Sealed, head: Published, by_age: bool) -> Sealed | None:  # noqa: FBT001 - for a thread
@@ -336,34 +337,19 @@ class Archiver:
         if self._chain is None:
             raise ArchiveError("the archive was not read")
         ids = {key: self._workspace_id(key) for key in states}
-        logs = {str(each.info.log_id): self._named(each, ids[each.info.workspace]) for each in done}
-        workspaces = {ids[key]: ArchivedWorkspace(ids[key], ref) for key, ref in states.items()}
-        number = self._chain.number + 1
-        whole = number % self._limits.archive_whole_manifests == 1
-        merged = Chain(
-            self._deployment,
-            number,
-            None,
-            format_micros(self._clock.wall_micros()),
-            {**self._chain.workspaces, **workspaces},
-            {**self._chain.logs, **logs},
-        )
-        if whole:
-            old = {name: _without_segments(each) for name, each in self._chain.logs.items()}
-            logs, workspaces = {**old, **logs}, merged.workspaces
-        manifest = Manifest(
+        logs = [self._named(each, ids[each.info.workspace]) for each in done]
+        workspaces = [ArchivedWorkspace(ids[key], ref) for key, ref in states.items()]
+        manifest = next_manifest(
+            self._chain,
             deployment=self._deployment,
-            number=number,
-            previous=self._chain.digest,
-            written=merged.written or "",
-            whole=whole,
-            workspaces=tuple(workspaces.values()),
-            logs=tuple(logs.values()),
+            written=format_micros(self._clock.wall_micros()),
+            workspaces=workspaces,
+            logs=logs,
+            whole_every=self._limits.archive_whole_manifests,
         )
         data = encode_manifest(manifest, self._key)
-        create_same(self._objects, manifest_key(number), data)
-        slim = {name: _without_segments(each) for name, each in merged.logs.items()}
-        self._chain = merged._replace(digest=hashlib.sha256(data).hexdigest(), logs=slim)
+        create_same(self._objects, manifest_key(manifest.number), data)
+        self._chain = followed(self._chain, manifest, data)
         for each in done:
             self._sealed.pop(each.info.key, None)
             self._held[each.info.key] = each.sealed.size
@@ -388,10 +374,3 @@ class Archiver:
             last=done.sealed.last,
             segments=done.sealed.segments,
         )
-
-
-def _without_segments(log: ArchivedLog) -> ArchivedLog:
-    """What is remembered of a log: its segments name each other, so the last one is enough."""
-    return ArchivedLog(
-        log.log_id, log.workspace_id, log.origin, log.size, log.time_floor, log.checkpoint, log.last
-    )

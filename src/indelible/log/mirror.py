@@ -67,7 +67,7 @@ class Mirror:
     def __init__(self, objects: Objects, prover: Prover, limits: Limits) -> None:
         self._objects = objects
         self._prover = prover
-        self._width = limits.archive_parallel_puts
+        self._width = max(1, limits.archive_parallel_puts)
         self._threads = ThreadPoolExecutor(self._width, thread_name_prefix="mirror")
         self._laid: dict[int, int] = {}  # by log: the size whose tiles all stand there
         self._locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)  # by log
