@@ -6,6 +6,7 @@ import secrets as randomness_for_keys
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -17,6 +18,9 @@ from indelible.fold.host import Host
 from indelible.http.app import HttpApp
 from indelible.http.server import HttpServer, Listening
 from indelible.log.alive import Alive, last_alive, noted
+from indelible.log.archive import Sealer
+from indelible.log.archive_manifest import archive_key
+from indelible.log.archiver import Archiver
 from indelible.log.command import SignerCommand
 from indelible.log.commit import Committer
 from indelible.log.core import Core
@@ -25,6 +29,7 @@ from indelible.log.headlog import HeadLog
 from indelible.log.heads import Heads
 from indelible.log.keyring import Keyring
 from indelible.log.lanes import Lanes
+from indelible.log.mirror import Mirror
 from indelible.log.policyfile import read_policy
 from indelible.log.prove import Prover
 from indelible.log.publish import Publisher
@@ -59,8 +64,9 @@ from indelible.service.views import Views
 from indelible.service.wakeups import Wakeups
 from indelible.service.workspaces import WorkspaceMaker, Workspaces
 from indelible.store.base import HeadRow, StoreRefused
+from indelible.store.bucket import open_objects
 from indelible.store.directory import DataDirectory, read_secret, write_secret
-from indelible.store.objects import LocalObjects
+from indelible.store.objects import Objects, ObjectsUnreachable
 from indelible.store.sqlite import SqliteStore
 from indelible.views.residence import Residence
 
@@ -68,6 +74,7 @@ from indelible.views.residence import Residence
 # append's time, since a commit needs it back after each call into SQLite.
 SWITCH_SECONDS = 0.0005
 SWEEP_LOGS = 256
+RETRY_SECONDS = 5.0  # between two tries to reach the object store
 
 
 class Server:
@@ -119,6 +126,8 @@ class Server:
         self._spawn(self._sampler.run())
         if core.gate.read_only is None:  # a restored copy is left as it is
             self._spawn(self._alive.run())
+        if self._archiver is not None:
+            self._spawn(self._archiver.run())
         app = HttpApp(
             services, limits=self.settings.limits, no_auth=self.settings.no_auth, host=self.settings.host
         )
@@ -155,15 +164,19 @@ class Server:
         if self.exit_code == 0:
             with suppress(OSError, Problem):  # what could not be published is published at the next start
                 await self._core.publisher.stop()
+                if self._archiver is not None:
+                    await self._archiver.finish(self.settings.limits.stop_seconds / 2)
         await self._residence.stop(self.settings.limits.stop_seconds / 2)
         self._host.close()
+        if self._archiver is not None:
+            self._archiver.close()
         self._store.close()
 
     # ------------------------------------------------------------------ composition
 
     def _compose(self, signers: Signers, clock: Clock) -> Core:
         limits, store = self.settings.limits, self._store
-        objects = LocalObjects(self.directory.objects)
+        objects = open_objects(self.settings.objects, self.directory.objects, limits)
         events = EventReader(store.reader)
         heads = Heads(store.reader)
         prover = Prover(store.reader, events)
@@ -174,6 +187,7 @@ class Server:
             gate.read_only = (
                 "this is a restored copy: it is read-only until its operator declares the original dead"
             )
+        self._archiver = self._compose_archive(objects, events, prover, publisher, clock)
         self._sampler = Sampler(store.reader, objects, keys, prover, limits, randomness_for_keys.randbelow)
         moment = noted(store.reader)
         timekeeper = Timekeeper(
@@ -219,7 +233,7 @@ class Server:
         )
         return core if self._policy is None else self._witnessed(core, self._policy)
 
-    def _host_views(self, objects: LocalObjects, source: Source, clock: Clock) -> None:
+    def _host_views(self, objects: Objects, source: Source, clock: Clock) -> None:
         limits, code = self.settings.limits, self.directory.cache / "code"
         host = self._host = Host(code, limits)
         self._components = Components(objects, Compiler(code, limits), host, limits)
@@ -240,6 +254,27 @@ class Server:
             on_conflict=self._on_conflict,
         )
         return core._replace(witnesses=witnesses)
+
+    def _compose_archive(
+        self, objects: Objects, events: EventReader, prover: Prover, publisher: Publisher, clock: Clock
+    ) -> Archiver | None:
+        """The archive, but of a restored copy, which writes nothing."""
+        if not self.settings.archive or self.directory.restored_marker.exists():
+            return None
+        limits, reader = self.settings.limits, self._store.reader
+        mirror = Mirror(objects, prover, limits)
+        publisher.before_storing = mirror.before_publishing
+        return Archiver(
+            reader,
+            objects,
+            Sealer(objects, events, prover, limits),
+            mirror,
+            publisher,
+            limits,
+            clock,
+            deployment=self.identity.name,
+            key=archive_key(self.directory.master_secret(create=False)),
+        )
 
     def _serve(self, maker: LogMaker, workspace: int) -> Services:
         core = self._core
@@ -270,7 +305,7 @@ class Server:
             rotation=Rotation(access, core, auditing),
             workspaces=Workspaces(core, WorkspaceMaker(maker)),
             auditing=auditing,
-            status=Status(core, self._sampler),
+            status=Status(core, self._sampler, self._archiver),
         )
 
     def _root_key_digest(self) -> bytes:
@@ -290,6 +325,8 @@ class Server:
         core = self._core
         core.heads.committed(heads)
         core.publisher.committed(set(heads))
+        if self._archiver is not None:
+            self._archiver.committed(heads)
         self._wakeups.committed(heads)
         for log, head in heads.items():
             self._residence.notify(log, head.size)
@@ -345,11 +382,22 @@ class Server:
         while True:
             page = await asyncio.to_thread(self._core.reader.logs, None, after, SWEEP_LOGS)
             for info in page:
-                await asyncio.to_thread(self._core.gate.check, info)
+                await _while_unreachable(partial(self._core.gate.check, info))
             if len(page) < SWEEP_LOGS:
                 break
             after = str(page[-1].key)
         telemetry.logs_refused.set(len(self._core.gate.refused()))
+
+
+async def _while_unreachable(work: Callable[[], object]) -> None:
+    """Do what needs the object store, again and again until it answers."""
+    while True:
+        try:
+            await asyncio.to_thread(work)
+        except ObjectsUnreachable:
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            return
 
 
 def _signer_command(settings: Settings) -> SignerCommand | None:

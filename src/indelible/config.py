@@ -32,6 +32,8 @@ class Settings:
     log_json: bool = False
     witness_policy: Path | None = None  # whose cosignatures heads need before they are served
     witness_fail_open: bool = False  # serve them without, when the witnesses are away
+    objects: str | None = None  # s3://BUCKET/PREFIX or a folder; None: in the data directory
+    archive: bool = False
     limits: Limits = DEFAULT_LIMITS
 
 
@@ -71,7 +73,38 @@ def root_key_from(environment: Mapping[str, str]) -> str | None:
     return key
 
 
+def objects_from(environment: Mapping[str, str]) -> str | None:
+    """`OBJECTS`: where objects are stored, None for the data directory."""
+    return environment.get("OBJECTS") or None
+
+
+def archive_from(environment: Mapping[str, str], objects: str | None) -> bool:
+    """`INDELIBLE_ARCHIVE` (1 or 0): whether events are archived; by default where objects are in a bucket.
+
+    Raises:
+        SettingsError: it is neither.
+    """
+    text = environment.get("INDELIBLE_ARCHIVE")
+    if text is None:
+        return objects is not None and "://" in objects
+    if text not in {"0", "1"}:
+        raise SettingsError(f"INDELIBLE_ARCHIVE takes 1 or 0, not {text!r}")
+    return text == "1"
+
+
 def from_environment(data: Path, **changes: object) -> Settings:
-    """Settings for a data directory out of the environment, with changes such as `port`."""
-    settings = Settings(data, root_key=root_key_from(os.environ), limits=limits_from(os.environ))
+    """Settings for a data directory out of the environment, with changes such as `port`; None is none.
+
+    Raises:
+        SettingsError: a variable has a value that cannot be used.
+    """
+    changes = {name: value for name, value in changes.items() if value is not None}
+    objects = str(changes["objects"]) if "objects" in changes else objects_from(os.environ)
+    settings = Settings(
+        data,
+        root_key=root_key_from(os.environ),
+        limits=limits_from(os.environ),
+        objects=objects,
+        archive=archive_from(os.environ, objects),
+    )
     return replace(settings, **changes)  # type: ignore[arg-type]  # the command line checked their kinds

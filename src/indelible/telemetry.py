@@ -82,6 +82,16 @@ signer_failures_total = _counter(
     "Runs of the signer command that failed, and signatures of it that did not verify.",
 )
 
+# The archive
+archive_backlog_events = _gauge("archive_backlog_events", "Events that are not in the archive yet.")
+archive_events_total = _counter("archive_events_total", "Events sealed into segments of the archive.")
+archive_failures_total = _counter(
+    "archive_failures_total", "Times that archiving failed, and was put off to the next try."
+)
+objects_failing = _gauge(
+    "objects_failing", "1 while the object store does not answer: checkpoints and the archive wait."
+)
+
 # Looking for what was changed underneath
 fsck_events_total = _counter("fsck_events_total", "Stored events that were checked again while serving.")
 fsck_differences_total = _counter(

@@ -44,7 +44,7 @@ EXCEPTIONS = {
 }
 """The commands that work on a data directory instead of a server's URL."""
 
-ONLY_IN = {"wasmtime": "fold", "apsw": "store", "httptools": "http"}
+ONLY_IN = {"wasmtime": "fold", "apsw": "store", "obstore": "store", "httptools": "http"}
 """Libraries that belong to one layer, so that replacing one touches one folder."""
 
 

@@ -1,93 +1,12 @@
 """Objects in a directory: the contract of `store.objects`, and the order of its steps on the disk."""
 
 import os
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.contract.objects_contract import ObjectsContract
 
 from indelible.store.objects import LocalObjects, Objects
-
-Fetch = Callable[[], LocalObjects]
-
-
-class ObjectsContract:
-    """What every bucket must do."""
-
-    @pytest.fixture
-    def objects(self) -> Objects:
-        """Given by the subclass."""
-        raise NotImplementedError
-
-    def test_put_replaces_and_get_returns_exact_bytes(self, objects: Objects) -> None:
-        """Bytes come back as given, empty and large ones too; None where nothing stands."""
-        assert objects.get("a/b") is None
-        for data in (b"", b"\0\r\n\xff", os.urandom(300_000), b"short"):
-            objects.put("a/b", data)
-            assert objects.get("a/b") == data
-
-    def test_create_happens_once(self, objects: Objects) -> None:
-        """What stands there stays as it is, also against a put's neighbour of the same beginning."""
-        assert objects.create("a/b", b"1")
-        assert not objects.create("a/b", b"2")
-        assert objects.get("a/b") == b"1"
-        assert objects.create("a/bb", b"3")
-
-    def test_one_of_many_creators_wins(self, objects: Objects) -> None:
-        """Of threads that create one object at once exactly one is told so, and its bytes stand there."""
-        won: list[int] = []
-        start = threading.Barrier(8)
-
-        def create(number: int) -> None:
-            start.wait(20)
-            if objects.create("race/x", b"%d" % number):
-                won.append(number)
-
-        threads = [threading.Thread(target=create, args=(number,)) for number in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
-        assert len(won) == 1
-        assert objects.get("race/x") == b"%d" % won[0]
-
-    def test_list_is_sorted_and_knows_folders_from_beginnings(self, objects: Objects) -> None:
-        """A prefix names a whole folder; a longer name with the same beginning is not in it."""
-        for key in ("p/b", "p/a/1", "pp/c", "q"):
-            objects.put(key, b"x")
-        assert objects.list("p/") == ["p/a/1", "p/b"]
-        assert objects.list("") == ["p/a/1", "p/b", "pp/c", "q"]
-        assert objects.list("none/") == []
-
-    def test_delete(self, objects: Objects) -> None:
-        """An object goes; nothing happens where there is none, nor where a folder or a file stands."""
-        objects.put("a/b", b"1")
-        objects.delete("a/b")
-        assert objects.get("a/b") is None
-        for key in ("a/b", "a/b/c", "a", "nowhere/at/all"):
-            objects.delete(key)
-        objects.put("a/b", b"2")
-        for key in ("a", "a/b/c"):
-            objects.delete(key)
-            assert objects.get(key) is None
-        assert objects.get("a/b") == b"2"
-
-    @pytest.mark.parametrize(
-        "key", ["", "/", "/etc/passwd", "a//b", "a/", "../x", "a/../../x", ".", "a/.hidden", "a/./b", "a\0b"]
-    )
-    def test_bad_keys_are_refused_by_every_call(self, objects: Objects, key: str) -> None:
-        """No key leads out of the bucket or names what the bucket keeps for itself."""
-        calls: list[Callable[[], Any]] = [
-            lambda: objects.put(key, b"x"),
-            lambda: objects.create(key, b"x"),
-            lambda: objects.get(key),
-            lambda: objects.delete(key),
-        ]
-        for call in calls:
-            with pytest.raises(ValueError, match="not an object key"):
-                call()
 
 
 class TestLocal(ObjectsContract):

@@ -61,7 +61,7 @@ def examined(data: Path) -> dict[str, Check]:
     checks = list(examine(data))
     assert [check.name for check in checks] == [
         "deployment", "sqlite", "permissions", "master secret", "room", "fsync", "database", "clock",
-        "published heads", "copy",
+        "published heads", "copy", "archive", "object lock",
     ]  # fmt: skip
     return {check.name: check for check in checks}
 

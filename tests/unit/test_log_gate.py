@@ -307,16 +307,16 @@ def test_a_head_is_published_before_it_is_served_and_once_a_size(tmp_path: Path)
         assert world.objects.get(checkpoint_key(log)) == first.note
         assert await world.publisher.at_least(log, 1) is first
         await world.put(log, b"2")
-        real = world.objects.put
+        real = world.objects.replace
 
-        def fail(_key: str, _data: bytes) -> None:
+        def fail(_key: str, _data: bytes, _seen: bytes | None) -> bool:
             raise OSError(5, "injected")
 
-        world.objects.put = fail  # type: ignore[method-assign, assignment]  # the fault
+        world.objects.replace = fail  # type: ignore[method-assign, assignment]  # the fault
         with pytest.raises(OSError, match="injected"):
             await world.publisher.at_least(log, 2)
         assert await world.publisher.latest(log) is first
-        world.objects.put = real  # type: ignore[method-assign]  # healed
+        world.objects.replace = real  # type: ignore[method-assign]  # healed
         second = await world.publisher.at_least(log, 2)
         assert world.objects.get(checkpoint_key(log)) == second.note
         assert (await refused(world.publisher.at_least(log, 3))).code.name == "beyond_head"
@@ -359,15 +359,16 @@ def test_a_busy_log_is_signed_once_a_round(tmp_path: Path) -> None:
         log = world.add_log("a")
         await world.put(log, b"1")
         puts = 0
-        real = world.objects.put
+        real = world.objects.replace
 
-        def put(name: str, data: bytes) -> None:
+        def replace(name: str, data: bytes, seen: bytes | None) -> bool:
             nonlocal puts
             puts += 1
-            real(name, data)
+            done = real(name, data, seen)
             world.publisher._dirty.add(log.key)  # as a commit does meanwhile
+            return done
 
-        world.objects.put = put  # type: ignore[method-assign, assignment]  # to look at it
+        world.objects.replace = replace  # type: ignore[method-assign, assignment]  # to look at it
         await asyncio.wait_for(world.publisher._publish_dirty(), 10)
         assert puts == 1
         assert world.publisher._dirty == {log.key}

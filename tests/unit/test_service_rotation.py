@@ -145,6 +145,11 @@ class Refusing(LocalObjects):
         self._tell(key)
         super().put(key, data)
 
+    def replace(self, key: str, data: bytes, seen: bytes | None) -> bool:
+        """Refuse, or store."""
+        self._tell(key)
+        return super().replace(key, data, seen)
+
     def create(self, key: str, data: bytes) -> bool:
         """Refuse, or store."""
         self._tell(key)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from indelible.cli.exits import CommandFailed, Exit
-from indelible.cli.operate import DATA, telling
+from indelible.cli.operate import DATA, OBJECTS, telling
 from indelible.cli.output import cell, print_json
 from indelible.cli.session import json_option
 from indelible.config import SettingsError, limits_from
@@ -16,8 +16,9 @@ from indelible.config import SettingsError, limits_from
 @click.command()
 @DATA
 @click.option("--log", "logs", multiple=True, help="Only this log (name or id); may be given again.")
+@OBJECTS
 @json_option
-def fsck(data: Path, logs: tuple[str, ...], *, as_json: bool) -> int:
+def fsck(data: Path, logs: tuple[str, ...], objects: str | None, *, as_json: bool) -> int:
     """Recompute every event of a data directory, and name each difference by log and sequence.
 
     Nothing is changed, and a server may be running on it. Exit code 1: something differs.
@@ -30,7 +31,7 @@ def fsck(data: Path, logs: tuple[str, ...], *, as_json: bool) -> int:
     except SettingsError as error:
         raise CommandFailed(str(error)) from None
     started = time.monotonic()
-    with telling() as tell, Site(data) as site:
+    with telling() as tell, Site(data, objects=objects) as site:
         examination = Fsck(site, limits, tell, logs)
         for difference in examination.differences():
             if as_json:

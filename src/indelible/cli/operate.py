@@ -11,6 +11,12 @@ from indelible.cli.output import Progress, print_json, print_members, print_tabl
 from indelible.cli.session import json_option
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
+OBJECTS = click.option(
+    "--objects",
+    metavar="URL",
+    envvar="OBJECTS",
+    help="Where its objects are: s3://BUCKET/PREFIX, or a folder; also the variable OBJECTS.",
+)
 DATA = click.option("--data", required=True, type=_DIRECTORY, help="The data directory.")
 
 
@@ -22,13 +28,14 @@ DATA = click.option("--data", required=True, type=_DIRECTORY, help="The data dir
     is_flag=True,
     help="Copy the master secret and the root key too: whoever has the copy can then sign heads.",
 )
+@OBJECTS
 @json_option
-def backup(data: Path, target: Path, *, include_secrets: bool, as_json: bool) -> None:
+def backup(data: Path, target: Path, objects: str | None, *, include_secrets: bool, as_json: bool) -> None:
     """Copy a data directory, consistently, while a server may be writing to it."""
     from indelible.operate.backup import back_up  # noqa: PLC0415 - brings the store in
 
     with telling() as tell:
-        manifest = back_up(data, target, include_secrets=include_secrets, progress=tell)
+        manifest = back_up(data, target, include_secrets=include_secrets, progress=tell, objects=objects)
     if as_json:
         print_json(manifest)
         return
@@ -45,7 +52,13 @@ def backup(data: Path, target: Path, *, include_secrets: bool, as_json: bool) ->
 
 
 @click.command()
-@click.argument("backup_directory", metavar="BACKUP", type=_DIRECTORY)
+@click.argument("backup_directory", metavar="[BACKUP]", type=_DIRECTORY, required=False)
+@click.option(
+    "--from",
+    "archive",
+    metavar="URL",
+    help="Rebuild from an archive instead: s3://BUCKET/PREFIX, or a folder objects.",
+)
 @click.option("--data", required=True, type=_DIRECTORY, help="A new data directory.")
 @click.option(
     "--master-secret",
@@ -54,46 +67,85 @@ def backup(data: Path, target: Path, *, include_secrets: bool, as_json: bool) ->
 )
 @click.option(
     "--published",
-    type=_DIRECTORY,
-    help="The original's directory objects: giving it declares the original dead, and lets the copy go on"
-    " where it is no older than what was published.",
+    metavar="URL",
+    help="The original's objects (a folder, or s3://BUCKET/PREFIX): giving it declares the original dead, and"
+    " lets the copy go on where it is no older than what was published.",
+)
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="With --from: a checkpoint that somebody kept, which the rebuilt log must continue.",
 )
 @json_option
 def restore(
-    backup_directory: Path,
+    backup_directory: Path | None,
+    archive: str | None,
     data: Path,
     master_secret: Path | None,
-    published: Path | None,
+    published: str | None,
+    checkpoint: Path | None,
     *,
     as_json: bool,
 ) -> None:
-    """Make the data directory --data from BACKUP, recomputed in whole before it can be served.
+    """Make the data directory --data from BACKUP or an archive, recomputed in whole before it can be served.
 
     Without --published the copy is read-only: a log that goes on from an older state would have two heads
     of one size.
     """
-    from indelible.operate.restore import restore as bring_back  # noqa: PLC0415 - brings the store in
-
-    with telling() as tell:
-        done = bring_back(
-            backup_directory, data, master_secret=master_secret, published=published, progress=tell
-        )
-    members = {**done._asdict(), "data": str(data)}
+    if (backup_directory is None) == (archive is None):
+        raise click.UsageError("give a BACKUP, or an archive with --from")
+    if backup_directory is not None:
+        if checkpoint is not None:
+            raise click.UsageError("--checkpoint goes with --from")
+        done = _from_backup(backup_directory, data, master_secret, published)
+    else:
+        done = _from_archive(str(archive), data, master_secret, published, checkpoint)
+    members = {**done, "data": str(data)}
     if as_json:
         print_json(members)
     else:
         print_members({name.replace("_", " "): value for name, value in members.items()})
 
 
+def _from_backup(
+    backup_directory: Path, data: Path, master_secret: Path | None, published: str | None
+) -> dict[str, object]:
+    from indelible.operate.restore import restore as bring_back  # noqa: PLC0415 - brings the store in
+
+    with telling() as tell:
+        done = bring_back(
+            backup_directory, data, master_secret=master_secret, published=published, progress=tell
+        )
+    return done._asdict()
+
+
+def _from_archive(
+    archive: str, data: Path, master_secret: Path | None, published: str | None, checkpoint: Path | None
+) -> dict[str, object]:
+    from indelible.operate.rebuild import rebuild  # noqa: PLC0415 - brings the store in
+
+    with telling() as tell:
+        done = rebuild(
+            archive,
+            data,
+            master_secret=master_secret,
+            published=published,
+            checkpoint=checkpoint,
+            progress=tell,
+        )
+    return done._asdict()
+
+
 @click.command()
 @DATA
+@OBJECTS
 @json_option
-def doctor(data: Path, *, as_json: bool) -> int:
+def doctor(data: Path, objects: str | None, *, as_json: bool) -> int:
     """Examine a data directory, beside a running server or without one. Exit code 1: something is bad."""
     from indelible.operate.doctor import examine, main_state  # noqa: PLC0415 - brings the store in
 
     with refusals():
-        checks = list(examine(data))
+        checks = list(examine(data, objects))
     if as_json:
         print_json({"state": main_state(checks), "checks": [check._asdict() for check in checks]})
     else:

@@ -49,7 +49,7 @@ COMMANDS = {
 
 
 SERVER_LIBRARIES = frozenset(
-    {"apsw", "httptools", "prometheus_client", "structlog", "tzdata", "uvloop", "wasmtime"}
+    {"apsw", "httptools", "obstore", "prometheus_client", "structlog", "tzdata", "uvloop", "wasmtime"}
 )
 """What the extra `server` brings; an installation that only calls and checks is without it."""
 

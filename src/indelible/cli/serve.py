@@ -31,6 +31,16 @@ from indelible.config import Settings, SettingsError, from_environment
     metavar="CMD",
     help="Ask this command for the keys of new logs and for their signatures: an HSM's or a KMS's.",
 )
+@click.option(
+    "--objects",
+    metavar="URL",
+    help="Store objects in s3://BUCKET/PREFIX (or a folder) and not in --data; also the variable OBJECTS.",
+)
+@click.option(
+    "--archive/--no-archive",
+    default=None,
+    help="Archive all events among the objects; the default is yes where they are in a bucket.",
+)
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="A PEM file: certificate and chain.")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="A PEM file: the private key.")
 @click.option(
@@ -57,8 +67,10 @@ def serve(
     tls_cert: Path | None,
     tls_key: Path | None,
     witness_policy: Path | None,
+    objects: str | None,
     *,
     witness_fail_open: bool,
+    archive: bool | None,
     no_auth: bool,
     accept_clock: bool,
     log_json: bool,
@@ -86,6 +98,8 @@ def serve(
             log_json=log_json,
             witness_policy=witness_policy,
             witness_fail_open=witness_fail_open,
+            objects=objects,
+            archive=archive,
         )
     except SettingsError as error:
         raise CommandFailed(str(error)) from None

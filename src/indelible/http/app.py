@@ -25,8 +25,10 @@ from indelible.http.request import ANY_ORIGIN, Answer, Headers, Request, Stream
 from indelible.http.routes import all_routes
 from indelible.http.server import Listening
 from indelible.http.table import Route, Tree
+from indelible.log.publish import unreachable
 from indelible.model.errors import Problem
 from indelible.model.limits import DEFAULT_LIMITS, KIB, Limits
+from indelible.store.objects import ObjectsUnreachable
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z", re.ASCII)
 _GONE = 499  # in the metrics only: the client left before it was answered
@@ -86,6 +88,9 @@ class HttpApp:
             answer = _refuse(problem, request_id)
             if request.shared:
                 answer.headers.append(ANY_ORIGIN)
+        except ObjectsUnreachable as error:
+            structlog.get_logger().warning("objects_unreachable", route=name, found=str(error))
+            answer = _refuse(unreachable(error), request_id)
         except Exception:  # noqa: BLE001 - the outermost edge: logged with its traceback, answered as `internal`
             structlog.get_logger().exception("request_failed", route=name)
             answer = _refuse(internal(request_id), request_id)

@@ -19,7 +19,15 @@ HTML = "text/html"
 WASM = "application/wasm"
 EVIDENCE = "application/vnd.indelible.evidence+zip"
 
-COMMON = ("malformed", "unauthenticated", "forbidden", "rate_limited", "internal", "stopping")
+COMMON = (
+    "malformed",
+    "unauthenticated",
+    "forbidden",
+    "rate_limited",
+    "internal",
+    "objects_unreachable",
+    "stopping",
+)
 """Refusals that every call with a key can give; those for Host and Origin come with `--no-auth`."""
 
 

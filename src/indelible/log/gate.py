@@ -14,7 +14,7 @@ from indelible.log.chunk import Chunk, decode_chunk
 from indelible.log.group import laying_mark
 from indelible.log.keyring import Keyring
 from indelible.log.prove import Prover
-from indelible.log.publish import Publisher, load_published
+from indelible.log.publish import Publisher, load_published, unreachable
 from indelible.merkle.entry import commit_payloads, encode_entry
 from indelible.merkle.frontier import decode_frontier
 from indelible.merkle.frontier import root as frontier_root
@@ -23,7 +23,7 @@ from indelible.model.errors import Problem
 from indelible.model.types import LogInfo
 from indelible.notes.note import NoteError
 from indelible.store.base import SEQUENCE_MAX, HeadRow, Reader, StoreError
-from indelible.store.objects import Objects
+from indelible.store.objects import Objects, ObjectsUnreachable
 
 
 class Mismatch(NamedTuple):
@@ -77,12 +77,16 @@ class Gate:
         """Check a log unless it was checked before.
 
         Raises:
-            Problem: `log_behind_published_head` with what was found; `read_only`.
+            Problem: `log_behind_published_head` with what was found; `read_only`; `objects_unreachable` while
+                there is nothing to compare with.
         """
         if self.read_only is not None:
             raise Problem("read_only", self.read_only)
         if info.key not in self._open:
-            self.check(info)
+            try:
+                self.check(info)
+            except ObjectsUnreachable as error:
+                raise unreachable(error) from None
         if info.key in self._refused:
             found = self._refused[info.key].found
             raise Problem(

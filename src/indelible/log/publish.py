@@ -23,10 +23,11 @@ from indelible.model.types import LogInfo
 from indelible.notes.checkpoint import Checkpoint
 from indelible.notes.statements import open_checkpoint_with
 from indelible.store.base import Reader
-from indelible.store.objects import Objects
+from indelible.store.objects import Objects, ObjectsDiffer, ObjectsUnreachable
 
 CACHED_CHECKPOINTS = 16_384
 Result = TypeVar("Result")
+PUBLISHING_TRIES = 8  # while other processes publish the same log
 SIGNING_THREADS = 4  # of their own, so that a key that answers slowly keeps no reader waiting
 
 
@@ -86,11 +87,14 @@ class Publisher:
         self._threads = ThreadPoolExecutor(SIGNING_THREADS, thread_name_prefix="publisher")
         self._task: asyncio.Task[None] | None = None
         self._refused: set[int] = set()
+        self._away = False  # the object store did not answer, which was told once
         self.on_mismatch: Callable[[LogInfo, str], object] = lambda info, _found: self.refuse(info.key)
         self.read_only: str | None = None  # why nothing at all is signed
         self.witnessing: Witnessing | None = None
         # In a thread, after a new head was signed and stored outside: the log's number.
         self.on_published: Callable[[int], object] = lambda _log: None
+        # Gets a log, the size published last and the one that is to be: what must stand there first.
+        self.before_storing: Callable[[LogInfo, int, int], object] = lambda _info, _last, _size: None
 
     def start(self) -> None:
         """Begin to publish what commits leave behind, at most once an interval a log."""
@@ -137,7 +141,8 @@ class Publisher:
         """A checkpoint of at least `size` that is signed and stored outside, whoever else cosigned it.
 
         Raises:
-            Problem: `beyond_head`, `read_only`, `log_behind_published_head`, `signer_failed`.
+            Problem: `beyond_head`, `read_only`, `log_behind_published_head`, `signer_failed`,
+                `objects_unreachable`.
         """
         known = self._published.get(info.key)
         if known is not None and known.size >= size:
@@ -200,6 +205,8 @@ class Publisher:
                     try:
                         await self._in_turn(info)
                     except Problem as problem:  # that log is refused or waits, and the others go on
+                        if problem.code.name == "objects_unreachable":
+                            break  # nor would the others find it
                         if problem.code.name == "signer_failed":
                             waiting.add(log)
                 logs.discard(log)
@@ -214,6 +221,21 @@ class Publisher:
             )
 
     def _publish(self, info: LogInfo) -> Published:
+        try:
+            tries = (self._publish_once(info) for _ in range(PUBLISHING_TRIES))
+            published = next((found for found in tries if found is not None), None)
+        except ObjectsUnreachable as error:
+            if not self._away:
+                structlog.get_logger().error("checkpoints wait for the object store", found=str(error))
+            self._away = True
+            raise unreachable(error) from None
+        if published is None:
+            raise Problem("objects_unreachable", "others publish this log all the time", retry_after=1)
+        self._away = False
+        return published
+
+    def _publish_once(self, info: LogInfo) -> Published | None:
+        """Publish the present head, unless it is; None where another process published meanwhile."""
         self._check_refused(info)
         last = self._last(info)
         head = self._heads.get(info.key)
@@ -225,9 +247,12 @@ class Publisher:
             return self._keep(info, last)
         try:
             note = self.keys.sign(info, Checkpoint(info.origin, head.size, head.root), self._objects)
-        except ValueError as error:
-            raise self._mismatch(info, f"its keys do not hold: {error}") from None
-        self._objects.put(checkpoint_key(info), note)
+            self.before_storing(info, last.size if last else 0, head.size)
+        except (ValueError, ObjectsDiffer) as error:
+            raise self._mismatch(info, f"its keys or tiles do not hold: {error}") from None
+        if not self._objects.replace(checkpoint_key(info), note, last.note if last else None):
+            self._forget(info)
+            return None
         telemetry.checkpoints_published_total.inc()
         published = self._keep(info, Published(head.size, head.root, note))
         self.on_published(info.key)
@@ -255,12 +280,16 @@ class Publisher:
         That is what a put leaves that failed at its last step, or that was killed there.
         """
         if info.key not in self._published:
-            self._objects.put(checkpoint_key(info), last.note)
+            self._objects.replace(checkpoint_key(info), last.note, last.note)
         return last
 
     def _mismatch(self, info: LogInfo, found: str) -> Problem:
         self.on_mismatch(info, found)
         return Problem("log_behind_published_head", f"this log is refused: {found}", log_id=str(info.log_id))
+
+    def _forget(self, info: LogInfo) -> None:
+        with self._keeping:
+            self._published.pop(info.key, None)
 
     def _keep(self, info: LogInfo, published: Published) -> Published:
         with self._keeping:
@@ -269,3 +298,11 @@ class Publisher:
             if len(self._published) > CACHED_CHECKPOINTS:
                 self._published.popitem(last=False)
         return published
+
+
+def unreachable(error: ObjectsUnreachable) -> Problem:
+    """What a call is told that needs an object while the bucket does not answer."""
+    del error  # it names the bucket, which is the operator's to know
+    return Problem(
+        "objects_unreachable", "the object store does not answer; what needs it waits", retry_after=5
+    )

@@ -66,6 +66,7 @@ CODES: Mapping[str, Code] = _table(
     ("store_failed", 503, True, "none", "The store refused to write"),
     ("not_witnessed_yet", 503, True, "none", "The witnesses have not cosigned yet"),
     ("signer_failed", 503, True, "none", "The key that signs checkpoints did not answer"),
+    ("objects_unreachable", 503, True, "none", "The object store does not answer"),
     ("read_only", 503, False, "none", "This copy is read-only"),
     ("stopping", 503, True, "none", "The server is stopping"),
     ("query_timeout", 504, True, "none", "The question took too long"),

@@ -64,6 +64,23 @@ class Limits:
     # Checkpoints
     publish_interval_seconds: float = 1.0
 
+    # Objects that are stored in a bucket
+    objects_seconds: float = 20.0  # for one call, retries included
+    objects_connect_seconds: float = 3.0
+    objects_retries: int = 4
+
+    # The archive
+    archive_age_seconds: float = 60.0  # after which an event that is not archived is sealed into a segment
+    archive_interval_seconds: float = 5.0  # between two looks at what is to be archived
+    archive_segment_events: int = 16_384  # a multiple of 256
+    archive_segment_bytes: int = 8 * MIB  # of payload, unless 256 events have more
+    archive_events_per_second: float = 20_000.0  # that are sealed and checked, so that live calls go on
+    archive_parallel_puts: int = 8
+    archive_whole_manifests: int = (
+        256  # of so many manifests one names all logs; a reader reads that far back
+    )
+    archive_object_bytes: int = 1 * GIB  # the events of a segment, inflated, that is read back
+
     # Signing keys
     keys_per_log: int = 32  # generations, the first included
     key_overlap_seconds: int = 30 * 24 * 3600  # for which a key that was followed signs beside the new one

@@ -5,6 +5,7 @@ that stand beside them, and every component that the copy's views name is there.
 they are made again. Secrets stay out unless asked for: whoever has the master secret can sign heads.
 """
 
+import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,6 @@ from indelible import __version__
 from indelible.model.instants import format_micros
 from indelible.operate import manifest as manifests
 from indelible.operate.files import (
-    copy_file,
     file_digest,
     make_folder,
     refusing,
@@ -25,11 +25,16 @@ from indelible.operate.sites import Progress, Site
 from indelible.store.base import StoreRefused
 from indelible.store.directory import read_secret, write_secret
 from indelible.store.durable import sync
+from indelible.store.objects import Objects
 from indelible.store.sqlite import copy_database
 
 
-def back_up(data: Path, target: Path, *, include_secrets: bool, progress: Progress) -> dict[str, object]:
+def back_up(
+    data: Path, target: Path, *, include_secrets: bool, progress: Progress, objects: str | None = None
+) -> dict[str, object]:
     """Copy `data` to the new directory `target` and return the members of the manifest written there.
+
+    `objects` says where its objects are (s3://BUCKET/PREFIX, or a folder); None: in `data`.
 
     When it returns, the copy is on stable storage. One that was cut short has no manifest and is no backup.
 
@@ -37,14 +42,14 @@ def back_up(data: Path, target: Path, *, include_secrets: bool, progress: Progre
         StoreRefused: `data` is no data directory, its master secret cannot be read, `target` holds something
             or lies inside `data`, or the disk failed.
     """
-    with refusing(f"{data} could not be backed up"), Site(data) as site:
+    with refusing(f"{data} could not be backed up"), Site(data, objects=objects) as site:
         secret = site.master_secret()
         _check_target(data, target)
         make_folder(target)
-        files = dict(_copy_objects(data, target, "proofs", progress))
+        files = dict(_copy_objects(site.objects, target, "proofs", progress))
         copy_database(data / DATABASE, target / DATABASE, lambda n, of: progress("database", n, of))
         files[DATABASE] = file_digest(target / DATABASE)
-        files.update(_copy_objects(data, target, "components", progress))
+        files.update(_copy_objects(site.objects, target, "components", progress))
         if include_secrets:
             files.update(_copy_secrets(data, target))
         sync_tree(target)
@@ -69,14 +74,26 @@ def _check_target(data: Path, target: Path) -> None:
         raise StoreRefused(f"{target} lies inside {data}, which it is to outlive; name another directory")
 
 
-def _copy_objects(data: Path, target: Path, folder: str, progress: Progress) -> Iterator[tuple[str, str]]:
-    """Copy a folder of objects; what is being written, beside them under a dotted name, is left out."""
-    source = data / OBJECTS
-    paths = [path for path in sorted((source / folder).rglob("[!.]*")) if path.is_file()]
-    for done, path in enumerate(paths):
-        name = f"{OBJECTS}/{path.relative_to(source).as_posix()}"
-        yield name, copy_file(path, target / name, lambda _bytes: None)
-        progress(folder, done + 1, len(paths))
+def _copy_objects(
+    objects: Objects, target: Path, folder: str, progress: Progress
+) -> Iterator[tuple[str, str]]:
+    """Copy checkpoints and statements, or components. What an archive put beside them stays out."""
+    keys = objects.list("components/") if folder == "components" else list(_published(objects))
+    for done, key in enumerate(keys):
+        data = objects.get(key)
+        if data is None:  # it was removed meanwhile
+            continue
+        path = target / OBJECTS / key
+        make_folder(path.parent)
+        write_file(path, data)
+        yield f"{OBJECTS}/{key}", hashlib.sha256(data).hexdigest()
+        progress(folder, done + 1, len(keys))
+
+
+def _published(objects: Objects) -> Iterator[str]:
+    for log_id in objects.folders("proofs/"):
+        yield f"proofs/{log_id}/checkpoint"
+        yield from objects.list(f"proofs/{log_id}/keys/")
 
 
 def _copy_secrets(data: Path, target: Path) -> Iterator[tuple[str, str]]:

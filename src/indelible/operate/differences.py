@@ -1,10 +1,14 @@
 """What an examination gives: differences, and how many."""
 
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from indelible.model.types import LogInfo
 from indelible.store.base import StoreError
+
+State = Literal["ok", "look", "bad"]
+Verdict = tuple[State, str]
+"""How something is, and what to do: `look` deserves a look, `bad` must be mended."""
 
 UNREADABLE = (StoreError, AttributeError, LookupError, TypeError, ValueError)
 """What reading rows raises that the database cannot give, or whose values are of no kind that was written."""

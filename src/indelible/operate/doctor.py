@@ -9,18 +9,18 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from indelible.log.alive import last_alive, noted
 from indelible.model.clock import SYSTEM_CLOCK
 from indelible.model.instants import MICROS_PER_SECOND, format_micros
 from indelible.model.limits import DEFAULT_LIMITS
+from indelible.operate.archives import archive_state, object_lock
+from indelible.operate.differences import State, Verdict
 from indelible.operate.sites import Site
 from indelible.store.base import StoreError
 from indelible.store.sqlite import OLDEST_SQLITE
 
-State = Literal["ok", "look", "bad"]
-Verdict = tuple[State, str]
 GIB = 1 << 30
 FSYNCS = 20
 SLOW_FSYNC_SECONDS = 0.02
@@ -36,13 +36,13 @@ class Check(NamedTuple):
     says: str
 
 
-def examine(data: Path) -> Iterator[Check]:
-    """Examine a data directory, one check after the other.
+def examine(data: Path, objects: str | None = None) -> Iterator[Check]:
+    """Examine a data directory and its objects (in it, or where `objects` says), one check after the other.
 
     Raises:
         StoreRefused: there is no store to examine, or it cannot be read at all.
     """
-    with Site(data) as site:
+    with Site(data, objects=objects) as site:
         yield Check("deployment", "ok", f"{site.deployment}, in {data}")
         for name, check in _CHECKS:
             try:
@@ -186,4 +186,6 @@ _CHECKS: tuple[tuple[str, Callable[[Site], Verdict]], ...] = (
     ("clock", _clock),
     ("published heads", _published),
     ("copy", _restored),
+    ("archive", archive_state),
+    ("object lock", object_lock),
 )

@@ -43,7 +43,7 @@ def published(objects: Objects, keys: Histories, info: LogInfo) -> Watched | Bro
 
 def unknown_checkpoints(objects: Objects, log_by_id: Callable[[bytes], LogInfo | None]) -> Iterator[Broken]:
     """Checkpoints of logs that the store does not hold."""
-    for log_id in sorted({key.split("/")[1] for key in objects.list(PROOFS)}):
+    for log_id in objects.folders(PROOFS):
         parsed = parse_uuid(log_id)
         if parsed is None or log_by_id(parsed.bytes) is None:
             yield Broken("checkpoint", f"log {log_id} was published and is not in the store")

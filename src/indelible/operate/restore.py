@@ -28,8 +28,9 @@ from indelible.operate.manifest import (
 )
 from indelible.operate.sites import UNFINISHED, Progress, Site
 from indelible.store.base import StoreRefused
+from indelible.store.bucket import existing_objects
 from indelible.store.directory import MASTER_SECRET_BYTES, DataDirectory, read_secret, write_secret
-from indelible.store.objects import LocalObjects
+from indelible.store.objects import Objects
 
 FIRST_FINDINGS = 20
 UNCHECKED = "unchecked.db"
@@ -45,7 +46,7 @@ class Restored(NamedTuple):
 
 
 def restore(
-    backup: Path, data: Path, *, master_secret: Path | None, published: Path | None, progress: Progress
+    backup: Path, data: Path, *, master_secret: Path | None, published: Path | str | None, progress: Progress
 ) -> Restored:
     """Restore a backup into the new directory `data`.
 
@@ -53,8 +54,9 @@ def restore(
         backup: what `back_up` wrote.
         data: must not hold anything.
         master_secret: the file with the master secret, when the backup has none.
-        published: the `objects` directory of the original, whose operator declares it dead by giving it.
-            With it, logs that are no older than their published heads can be continued.
+        published: the objects of the original (a folder, or s3://BUCKET/PREFIX), whose operator declares
+            it dead by giving them. With them, logs
+            that are no older than their published heads can be continued.
         progress: called as things go on.
 
     Raises:
@@ -65,15 +67,15 @@ def restore(
         manifest, seal = read_manifest(backup)
         secret = _secret(backup, manifest, master_secret)
         check_seal(manifest, seal, secret)
-        with _claimed(data) as directory:
+        with claimed(data) as directory:
             _copy(backup, manifest, directory, progress)
             write_secret(data / MASTER_SECRET, secret)
             with Site(data, UNCHECKED) as site:
                 keys = site.keyring()
-                _verify(site, keys, progress)
+                verify(site, keys, progress, "backup")
                 if published is not None:
-                    _take_published(site, keys, published)
-                restored = _told(site, read_only=published is None)
+                    take_published(site, keys, existing_objects(str(published)), "backup")
+                restored = told(site, read_only=published is None)
             if restored.read_only:
                 write_file(directory.restored_marker, b"this copy was restored\n")
             sync_tree(data)
@@ -83,8 +85,17 @@ def restore(
 
 def _secret(backup: Path, manifest: Manifest, given: Path | None) -> bytes:
     source = given or (backup / MASTER_SECRET if MASTER_SECRET in manifest.files else None)
+    return secret_of(source, "this backup holds no secrets")
+
+
+def secret_of(source: Path | None, missing: str) -> bytes:
+    """Read a master secret from a file; `missing` says why one must be given.
+
+    Raises:
+        StoreRefused: no file is given, or it holds none.
+    """
     if source is None:
-        raise StoreRefused("this backup holds no secrets; give the master secret with --master-secret FILE")
+        raise StoreRefused(f"{missing}; give the master secret with --master-secret FILE")
     if not source.is_file():
         raise StoreRefused(f"{source} is missing; give the master secret with --master-secret FILE")
     secret = read_secret(source)
@@ -94,7 +105,7 @@ def _secret(backup: Path, manifest: Manifest, given: Path | None) -> bytes:
 
 
 @contextmanager
-def _claimed(data: Path) -> Iterator[DataDirectory]:
+def claimed(data: Path) -> Iterator[DataDirectory]:
     """An empty directory that no server serves; emptied again when the block fails."""
     new = not data.exists()
     if not new and (not data.is_dir() or any(data.iterdir())):
@@ -151,42 +162,53 @@ def _sizes(backup: Path, manifest: Manifest) -> Mapping[str, int]:
     return sizes
 
 
-def _verify(site: Site, keys: Keyring, progress: Progress) -> None:
+def verify(site: Site, keys: Keyring, progress: Progress, source: str) -> None:
+    """Recompute all of a copy that was made from a `source` (backup or archive).
+
+    Raises:
+        StoreRefused: it does not verify; the text lists what was found.
+    """
     damage = site.damage()
     if damage is not None:
-        raise StoreRefused(f"the database in the backup is damaged ({damage}); use another backup")
+        raise StoreRefused(f"the database in the {source} is damaged ({damage}); use another {source}")
     findings = [
         f"log {finding.log.name} ({finding.log.log_id}), event {finding.sequence}: {finding.found}"
         for finding in site.findings(progress)
     ]
     findings += [f"log {each.log.name} ({each.log.log_id}): {each.found}" for each in site.mismatches(keys)]
     if findings:
-        raise StoreRefused(f"the backup does not verify ({len(findings)} findings):\n{_listed(findings)}")
+        raise StoreRefused(f"the {source} does not verify ({len(findings)} findings):\n{_listed(findings)}")
 
 
-def _take_published(site: Site, keys: Keyring, published: Path) -> None:
-    """Put the original's checkpoints in the place of the backup's, when the backup is no older than they."""
-    if not (published / "proofs").is_dir():
-        raise StoreRefused(f"{published} holds no published heads (no folder proofs in it)")
-    theirs = LocalObjects(published)
+def take_published(site: Site, keys: Keyring, theirs: Objects, source: str) -> None:
+    """Put the original's checkpoints in the place of the copy's, when the copy is no older than they.
+
+    Raises:
+        StoreRefused: it is, or they are not of this deployment.
+    """
+    published = theirs.folders("proofs/")
+    if not published:
+        raise StoreRefused(
+            f"{theirs.place} holds no published head of {site.deployment}: no folder proofs with any"
+        )
     older = [f"log {info.name}: {found}" for info, found in site.mismatches(keys, theirs)]
     known = {str(info.log_id) for info in site.logs()}
     older += [
-        f"log {log_id}: it was published and is not in the backup"
-        for log_id in sorted({key.split("/")[1] for key in theirs.list("proofs/")} - known)
+        f"log {log_id}: it was published and is not in the {source}"
+        for log_id in sorted(set(published) - known)
     ]
     if older:
         raise StoreRefused(
-            "the backup is older than what was published, so nothing may be continued from it; without"
+            f"the {source} is older than what was published, so nothing may be continued from it; without"
             f" --published it gives a read-only copy:\n{_listed(older)}"
         )
     if not any(theirs.get(checkpoint_key(info)) for info in site.logs()):
-        raise StoreRefused(f"{published} holds no published head of {site.deployment}")
+        raise StoreRefused(f"{theirs.place} holds no published head of {site.deployment}")
     for info in site.logs():
         ours, other = (load_published(objects, keys, info) for objects in (site.objects, theirs))
         if ours is not None and (other is None or other.size < ours.size):
             raise StoreRefused(
-                f"{published} is older than the backup (log {info.name}): give the original's own objects"
+                f"{theirs.place} is older than the {source} (log {info.name}): give the original's"
             )
         if other is not None:
             site.objects.put(checkpoint_key(info), other.note)
@@ -195,7 +217,8 @@ def _take_published(site: Site, keys: Keyring, published: Path) -> None:
             site.objects.put(witnessed_key(info), cosigned)
 
 
-def _told(site: Site, *, read_only: bool) -> Restored:
+def told(site: Site, *, read_only: bool) -> Restored:
+    """What a copy holds."""
     logs = list(site.logs())
     heads = site.reader.heads([info.key for info in logs])
     return Restored(site.deployment, len(logs), sum(head.size for head in heads.values()), read_only)

@@ -24,8 +24,9 @@ from indelible.model.limits import DEFAULT_LIMITS
 from indelible.model.types import LogInfo
 from indelible.service.bootstrap import FIRST_KEY, NAME, first_public_key
 from indelible.store.base import HeadRow, StoreError, StoreRefused
+from indelible.store.bucket import open_objects
 from indelible.store.directory import DataDirectory
-from indelible.store.objects import LocalObjects, Objects
+from indelible.store.objects import Objects
 from indelible.store.sqlite_flaws import flaws
 from indelible.store.sqlite_read import SqliteReader
 
@@ -43,15 +44,17 @@ class Site:
     Args:
         path: the data directory.
         database: the file in it that holds the store.
+        objects: where its objects are (s3://BUCKET/PREFIX, or a folder); None: in the directory.
 
     Raises:
         StoreRefused: there is no store, a restore into it was not finished, or it cannot be read.
     """
 
-    def __init__(self, path: Path, database: str = "indelible.db") -> None:
+    def __init__(self, path: Path, database: str = "indelible.db", objects: str | None = None) -> None:
         file = path / database
         _check_readable(file, path)
         self.directory = DataDirectory(path)
+        self.objects = open_objects(objects, self.directory.objects)
         self.database = file
         self.reader = SqliteReader(file, connections=1)
         try:
@@ -59,7 +62,6 @@ class Site:
         except BaseException:
             self.reader.close()
             raise
-        self.objects = LocalObjects(self.directory.objects)
 
     def __enter__(self) -> Self:
         return self
@@ -124,6 +126,10 @@ class Site:
             with suppress(StoreError), self.reader.connection() as connection:
                 if connection.in_transaction:  # a damaged page ends it
                     connection.execute("ROLLBACK")
+
+    def root_at(self, info: LogInfo, size: int) -> bytes:
+        """The root of a log when it had `size` events, recomputed from stored hashes."""
+        return Prover(self.reader, EventReader(self.reader)).root_at(info.key, size)
 
     def mismatches(self, keys: Keyring, published: Objects | None = None) -> Iterator[Mismatch]:
         """Logs whose right edge or published head does not fit what is stored.

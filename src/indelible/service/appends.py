@@ -134,7 +134,7 @@ class Appends:
         try:
             published = await self._publisher.at_least(info, sequence)
         except Problem as problem:
-            if problem.code.name not in {"signer_failed", "not_witnessed_yet"}:
+            if problem.code.name not in {"signer_failed", "not_witnessed_yet", "objects_unreachable"}:
                 raise
             return None
         return await asyncio.to_thread(self._prover.event_proof, info, sequence, published)

@@ -1,6 +1,7 @@
 """Whether the server lives, whether it is ready, and its metrics."""
 
 from indelible import telemetry
+from indelible.log.archiver import Archiver
 from indelible.log.core import Core
 from indelible.log.sampling import Sampler
 from indelible.service.types import Readiness
@@ -9,8 +10,9 @@ from indelible.service.types import Readiness
 class Status:
     """The calls that need no key. All are quick and touch no disk."""
 
-    def __init__(self, core: Core, sampler: Sampler) -> None:
+    def __init__(self, core: Core, sampler: Sampler, archiver: Archiver | None = None) -> None:
         self._core = core
+        self._archiver = archiver
         self._sampler = sampler
         self.stopping = False
         self.broken: str | None = None
@@ -23,7 +25,7 @@ class Status:
         """Whether requests should be sent here, and what deserves a look.
 
         A log that is refused does not make the server unready: the others go on. Nor does a signer command
-        that fails: appends go on, and checkpoints wait.
+        or an object store that fails: appends go on, and checkpoints and the archive wait.
         """
         refused = [
             {"log_id": str(mismatch.log.log_id), "found": mismatch.found}
@@ -39,10 +41,17 @@ class Status:
             "refused_logs": len(refused),
             "refused": refused[:100],
             "fsck": self._fsck(),
+            "objects": {"failed": self._objects_failed()},
+            "archive": None if self._archiver is None else self._archiver.status()._asdict(),
         }
         if self._core.witnesses is not None:
             details["witnesses"] = self._core.witnesses.state()
         return Readiness(self.broken is None and not self.stopping, details)
+
+    def _objects_failed(self) -> str | None:
+        """That the bucket does not answer; which one it is and why stands in the log, as anybody may ask."""
+        failing = self._core.objects.failure is not None
+        return "the object store does not answer; the server's log says more" if failing else None
 
     def _fsck(self) -> dict[str, object]:
         """What the server found in its own store, the newest last."""

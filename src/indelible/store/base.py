@@ -219,6 +219,9 @@ class Reader(Protocol):
     def versions(self, view_id: bytes) -> list[ViewRow]:
         """All versions of a view, retired ones included, oldest first."""
 
+    def view_versions(self, log: int) -> list[ViewRow]:
+        """All versions of all views of a log, retired ones included, in one fixed order."""
+
     def counts(self, workspace: int) -> tuple[int, int]:
         """How many logs and how many keys (not revoked) a workspace has."""
 

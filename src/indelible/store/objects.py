@@ -1,32 +1,72 @@
 """Objects: whole files under a name, stored outside the database."""
 
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 from indelible.store.durable import sync
 
 KNOWN_FOLDERS = 65_536
+_REPLACING = ".replacing"
+
+
+class ObjectsUnreachable(OSError):
+    """The bucket did not answer, or refused; whether the call had an effect is unknown."""
+
+
+class ObjectsDiffer(Exception):
+    """Under a key that is written once stand other bytes than those that belong there."""
 
 
 class Objects(Protocol):
-    """A bucket. Keys are relative paths of plain segments, `/` between them.
+    """A bucket. Keys are relative paths of plain segments, `/` between them. Any thread may call.
 
     **Durability.** `put` returns when the object is on stable storage under its key; a reader sees the old
-    object or the new one, whole, also after a crash.
+    object or the new one, whole, also after a crash. So do `create` and `replace`.
+
+    **Failure.** Every call may raise OSError (`ObjectsUnreachable` where the bucket is on the network).
     """
+
+    @property
+    def place(self) -> str:
+        """Where the bucket is, in words for an operator; without credentials."""
+
+    @property
+    def failure(self) -> str | None:
+        """Why the last call that needed the bucket failed; None where it did not."""
 
     def put(self, key: str, data: bytes) -> None:
         """Store an object, replacing what was there."""
 
     def create(self, key: str, data: bytes) -> bool:
-        """Store an object unless there is one; False when there was, which stays as it is."""
+        """Store an object unless there is one; False when there was, which stays as it is.
+
+        A bucket on the network may answer False for an object that this very call stored, when an answer got
+        lost on the way: so whoever gets False reads and compares (`create_same`).
+        """
+
+    def replace(self, key: str, data: bytes, seen: bytes | None) -> bool:
+        """Store an object in the place of `seen` (None: of nothing); False when something else stands there.
+
+        Of several that replace what they have seen one wins, and the others are told False; but who puts the
+        very bytes that won may be told True.
+        """
 
     def get(self, key: str) -> bytes | None:
         """The object, or None."""
+
+    def start(self, key: str, length: int) -> bytes | None:
+        """The first `length` bytes of an object, fewer where it is shorter, or None."""
+
+    def version(self, key: str) -> str | None:
+        """The id of the newest version, None where the bucket keeps no versions or has no such object."""
+
+    def folders(self, prefix: str) -> list[str]:
+        """The names right below a folder (`prefix` ends in `/`) that have something in them, sorted."""
 
     def list(self, prefix: str) -> list[str]:
         """The keys that begin with `prefix`, a whole folder ending in `/`, sorted."""
@@ -35,19 +75,41 @@ class Objects(Protocol):
         """Remove an object; nothing happens where there is none."""
 
 
+def create_same(objects: Objects, key: str, data: bytes) -> None:
+    """Store an object that is written once; where it stands already it must be the same.
+
+    Raises:
+        ObjectsDiffer: other bytes stand there.
+    """
+    if not objects.create(key, data) and objects.get(key) != data:
+        raise ObjectsDiffer(f"{key} in {objects.place} holds something else than belongs there")
+
+
+def check_key(key: str) -> list[str]:
+    """The segments of a key; raises ValueError where it is none."""
+    parts = key.split("/")
+    if not all(part and not part.startswith(".") for part in parts) or "\0" in key:
+        raise ValueError(f"not an object key: {key!r}")
+    return parts
+
+
 class LocalObjects:
     """Objects in a directory: write beside, fsync, rename or link into place, fsync the folder."""
+
+    failure: str | None = None  # a disk that fails is told by each call
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._durable: set[Path] = set()  # folders that this process knows to be on stable storage
         self._make_folder(root)
 
+    @property
+    def place(self) -> str:
+        """See `Objects`."""
+        return str(self._root)
+
     def _path(self, key: str) -> Path:
-        parts = key.split("/")
-        if not all(part and not part.startswith(".") for part in parts) or "\0" in key:
-            raise ValueError(f"not an object key: {key!r}")
-        return self._root.joinpath(*parts)
+        return self._root.joinpath(*check_key(key))
 
     def _write_beside(self, path: Path, data: bytes) -> Path:
         self._make_folder(path.parent)
@@ -105,12 +167,52 @@ class LocalObjects:
         sync(path.parent)
         return created
 
+    def replace(self, key: str, data: bytes, seen: bytes | None) -> bool:
+        """See `Objects`. One process at a time replaces in a directory: the lock ends with its holder."""
+        path = self._path(key)
+        with self._replacing():
+            if self.get(key) != seen:
+                return False
+            self._write_beside(path, data).replace(path)
+            sync(path.parent)
+        return True
+
+    @contextmanager
+    def _replacing(self) -> Iterator[None]:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        handle = os.open(self._root / _REPLACING, flags, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
     def get(self, key: str) -> bytes | None:
         """See `Objects`."""
         try:
             return self._path(key).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
+
+    def start(self, key: str, length: int) -> bytes | None:
+        """See `Objects`."""
+        try:
+            with self._path(key).open("rb") as file:
+                return file.read(length)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+
+    def version(self, key: str) -> str | None:
+        """See `Objects`: a directory keeps no versions."""
+        self._path(key)
+        return None
+
+    def folders(self, prefix: str) -> list[str]:
+        """See `Objects`."""
+        folder = self._path(prefix.rstrip("/"))
+        if not folder.is_dir():
+            return []
+        return sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
 
     def list(self, prefix: str) -> list[str]:
         """See `Objects`."""

@@ -301,6 +301,11 @@ class SqliteReader:
         """See `Reader`."""
         return [ViewRow(*row) for row in self._rows(_VIEW + "WHERE view_id = ? ORDER BY version", view_id)]
 
+    def view_versions(self, log: int) -> list[ViewRow]:
+        """See `Reader`."""
+        sql = _VIEW + "WHERE log = ? ORDER BY created, view_id, version"
+        return [ViewRow(*row) for row in self._rows(sql, log)]
+
     def counts(self, workspace: int) -> tuple[int, int]:
         """See `Reader`."""
         logs = self._row("SELECT count(*) FROM log WHERE workspace = ?", workspace)
