@@ -78,7 +78,7 @@ class Publisher:
         self.on_mismatch: Callable[[LogInfo, str], object] = lambda info, _found: self.refuse(info.key)
         self.read_only: str | None = None  # why nothing at all is signed
         # Gets a log, the size published last and the one that is to be: what must stand there first.
-        self.before_storing: Callable[[LogInfo, int, int], object] = lambda _info, _last, _size: None
+        self.before_signing: Callable[[LogInfo, int, int], object] = lambda _info, _last, _size: None
 
     def start(self) -> None:
         """Begin to publish what commits leave behind, at most once an interval a log."""
@@ -213,8 +213,8 @@ class Publisher:
                 raise Problem("read_only", self.read_only)
             return self._keep(info, last)
         try:
+            self.before_signing(info, last.size if last else 0, head.size)
             note = self.keys.sign(info, Checkpoint(info.origin, head.size, head.root), self._objects)
-            self.before_storing(info, last.size if last else 0, head.size)
         except (ValueError, ObjectsDiffer) as error:
             raise self._mismatch(info, f"its keys or tiles do not hold: {error}") from None
         if not self._objects.replace(checkpoint_key(info), note, last.note if last else None):
