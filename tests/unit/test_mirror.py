@@ -62,7 +62,7 @@ def test_a_new_log_is_mirrored_from_its_first_checkpoint(tmp_path: Path) -> None
 
 
 def test_a_history_is_laid_beside_and_then_kept_up(tmp_path: Path) -> None:
-    """Of a log that was published without, a checkpoint waits for nothing; once caught up, it has its tiles."""
+    """A checkpoint of a log that had none waits for nothing; once caught up, it is mirrored."""
 
     async def work(world: World, log: LogInfo) -> None:
         size = await grow(world, log, 700)
