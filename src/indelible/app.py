@@ -263,7 +263,7 @@ class Server:
             return None
         limits, reader = self.settings.limits, self._store.reader
         mirror = Mirror(objects, prover, limits)
-        publisher.before_storing = mirror.before_publishing
+        publisher.before_signing = mirror.before_publishing
         return Archiver(
             reader,
             objects,

@@ -41,7 +41,7 @@ def archiver(world: World, objects: LocalObjects | None = None, limits: Limits =
     """An archiver as the composition root makes it."""
     bucket = objects or world.objects
     mirror = Mirror(bucket, world.prover, limits)
-    world.publisher.before_storing = mirror.before_publishing
+    world.publisher.before_signing = mirror.before_publishing
     return Archiver(
         world.store.reader,
         bucket,

@@ -94,7 +94,7 @@ class Publisher:
         # In a thread, after a new head was signed and stored outside: the log's number.
         self.on_published: Callable[[int], object] = lambda _log: None
         # Gets a log, the size published last and the one that is to be: what must stand there first.
-        self.before_storing: Callable[[LogInfo, int, int], object] = lambda _info, _last, _size: None
+        self.before_signing: Callable[[LogInfo, int, int], object] = lambda _info, _last, _size: None
 
     def start(self) -> None:
         """Begin to publish what commits leave behind, at most once an interval a log."""
@@ -246,8 +246,8 @@ class Publisher:
                 raise Problem("read_only", self.read_only)
             return self._keep(info, last)
         try:
+            self.before_signing(info, last.size if last else 0, head.size)
             note = self.keys.sign(info, Checkpoint(info.origin, head.size, head.root), self._objects)
-            self.before_storing(info, last.size if last else 0, head.size)
         except (ValueError, ObjectsDiffer) as error:
             raise self._mismatch(info, f"its keys or tiles do not hold: {error}") from None
         if not self._objects.replace(checkpoint_key(info), note, last.note if last else None):
