@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import structlog
 
@@ -44,25 +43,15 @@ from indelible.model.errors import Problem
 from indelible.model.types import LogInfo
 from indelible.notes.policy import WitnessPolicy
 from indelible.service.access import Access
-from indelible.service.appends import Appends
 from indelible.service.audit import Subject
 from indelible.service.auditing import Auditing
 from indelible.service.bootstrap import Identity, default_workspace, identify
 from indelible.service.components import Components
-from indelible.service.events import Events
-from indelible.service.evidence import Evidence
-from indelible.service.headlog import HeadLogCalls, find_head_log
-from indelible.service.keys import Keys
-from indelible.service.logs import LogMaker, Logs
-from indelible.service.proofs import Proofs
-from indelible.service.ranges import Ranges
-from indelible.service.rotation import Rotation
-from indelible.service.services import Services
-from indelible.service.status import Status
+from indelible.service.headlog import find_head_log
+from indelible.service.logs import LogMaker
+from indelible.service.services import Beside, Services, make_services
 from indelible.service.types import Caller
-from indelible.service.views import Views
 from indelible.service.wakeups import Wakeups
-from indelible.service.workspaces import WorkspaceMaker, Workspaces
 from indelible.store.base import HeadRow, StoreRefused
 from indelible.store.bucket import open_objects
 from indelible.store.directory import DataDirectory, read_secret, write_secret
@@ -291,22 +280,8 @@ class Server:
             self._spawn(auditing.refused(caller.workspace, caller.key_id, problem))
 
         access.on_forbidden = on_forbidden
-        ranges = Ranges(access, core)
-        return Services(
-            access=access,
-            logs=Logs(access, core, maker, auditing),
-            appends=Appends(access, core),
-            events=Events(access, core, self._wakeups, auditing),
-            proofs=Proofs(ranges, core),
-            evidence=Evidence(ranges, core, auditing),
-            headlog=HeadLogCalls(ranges, core),
-            views=Views(access, core, auditing, self._components, self._residence),
-            keys=Keys(access, core, auditing),
-            rotation=Rotation(access, core, auditing),
-            workspaces=Workspaces(core, WorkspaceMaker(maker)),
-            auditing=auditing,
-            status=Status(core, self._sampler, self._archiver),
-        )
+        beside = Beside(self._components, self._residence, self._wakeups, self._sampler, self._archiver)
+        return make_services(core, beside, access, auditing, maker)
 
     def _root_key_digest(self) -> bytes:
         key = self.settings.root_key
@@ -421,8 +396,3 @@ async def serve(
         raise
     announce(listening, server)
     return await server.run_until(stop)
-
-
-def data_directory(path: str) -> Path:
-    """A data directory from the command line, as an absolute path."""
-    return Path(path).expanduser().resolve()

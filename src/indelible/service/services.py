@@ -1,20 +1,27 @@
-"""All use cases together, as the HTTP layer gets them."""
+"""All use cases together, as the HTTP layer gets them, and how each is made of the parts below."""
 
 from typing import NamedTuple
 
+from indelible.log.archiver import Archiver
+from indelible.log.core import Core
+from indelible.log.sampling import Sampler
 from indelible.service.access import Access
 from indelible.service.appends import Appends
 from indelible.service.auditing import Auditing
+from indelible.service.components import Components
 from indelible.service.events import Events
 from indelible.service.evidence import Evidence
 from indelible.service.headlog import HeadLogCalls
 from indelible.service.keys import Keys
-from indelible.service.logs import Logs
+from indelible.service.logs import LogMaker, Logs
 from indelible.service.proofs import Proofs
+from indelible.service.ranges import Ranges
 from indelible.service.rotation import Rotation
 from indelible.service.status import Status
 from indelible.service.views import Views
-from indelible.service.workspaces import Workspaces
+from indelible.service.wakeups import Wakeups
+from indelible.service.workspaces import WorkspaceMaker, Workspaces
+from indelible.views.residence import Residence
 
 
 class Services(NamedTuple):
@@ -33,3 +40,35 @@ class Services(NamedTuple):
     workspaces: Workspaces
     auditing: Auditing
     status: Status
+
+
+class Beside(NamedTuple):
+    """What runs beside the core, which some use cases reach."""
+
+    components: Components
+    residence: Residence
+    wakeups: Wakeups
+    sampler: Sampler
+    archiver: Archiver | None
+
+
+def make_services(
+    core: Core, beside: Beside, access: Access, auditing: Auditing, maker: LogMaker
+) -> Services:
+    """Make one of each."""
+    ranges = Ranges(access, core)
+    return Services(
+        access=access,
+        logs=Logs(access, core, maker, auditing),
+        appends=Appends(access, core),
+        events=Events(access, core, beside.wakeups, auditing),
+        proofs=Proofs(ranges, core),
+        evidence=Evidence(ranges, core, auditing),
+        headlog=HeadLogCalls(ranges, core),
+        views=Views(access, core, auditing, beside.components, beside.residence),
+        keys=Keys(access, core, auditing),
+        rotation=Rotation(access, core, auditing),
+        workspaces=Workspaces(core, WorkspaceMaker(maker)),
+        auditing=auditing,
+        status=Status(core, beside.sampler, beside.archiver),
+    )
