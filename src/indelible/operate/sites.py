@@ -136,8 +136,8 @@ class Site:
 
         Heads are looked for in `published`, or in the directory's own objects.
         """
-        if not structlog.is_configured():  # or what is refused would be told on standard output
-            structlog.configure(logger_factory=lambda *_names: structlog.PrintLogger(sys.stderr))
+        # Or what is refused would be told on standard output, in the middle of a command's answer.
+        structlog.configure(logger_factory=lambda *_names: structlog.PrintLogger(sys.stderr))
         events = EventReader(self.reader)
         prover, heads = Prover(self.reader, events), Heads(self.reader)
         objects = published or self.objects
