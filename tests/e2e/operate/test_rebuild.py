@@ -138,7 +138,8 @@ def test_a_rebuilt_store_is_the_original(original: Original, archive: Path, tmp_
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert (told["read_only"], told["logs"], told["behind"]) == (True, 5, 0)
+    # Three logs of users, an _audit in both workspaces, and the deployment's own two.
+    assert (told["read_only"], told["logs"], told["behind"]) == (True, 7, 0)
     assert rows(tmp_path / "copy" / "indelible.db") == rows(original.data / "indelible.db")
     checked = run("fsck", "--data", tmp_path / "copy")
     assert checked.returncode == 0, checked.stdout
@@ -176,7 +177,8 @@ def test_a_copy_that_may_go_on_knows_what_was_appended(
     assert chain.logs[original.logs[0].removeprefix("/logs/")].size == last
     shutil.rmtree(tmp_path / "copy")
     (tmp_path / "kept").write_bytes(original.kept)
-    assert rebuilt(original, archive, tmp_path, checkpoint=tmp_path / "kept").events == done.events + 300
+    again_rebuilt = rebuilt(original, archive, tmp_path, checkpoint=tmp_path / "kept")
+    assert again_rebuilt.events >= done.events + 300  # and the heads that were listed since
 
 
 # ---------------------------------------------------------------------- archives that were changed
