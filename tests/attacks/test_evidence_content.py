@@ -297,6 +297,21 @@ def test_files_that_the_cover_sheet_does_not_list_are_found() -> None:
     )
 
 
+REPORT = ("request.json", "config.json", "view.wasm", "report.json", "report.sig")
+
+
+@pytest.mark.parametrize("name", REPORT)
+def test_an_exchanged_view_or_report_is_found(name: str) -> None:
+    """Attack: the report, or the view that made it, is exchanged. Found: the signed cover lists it."""
+    parts = dict.fromkeys(REPORT, b"as it was")
+    files = list(WHOLE.items())
+    whole = resigned(dict([*files[:-2], *parts.items(), *files[-2:]]))
+    assert examined(whole).verdict == "unproved"
+    exchanged = {**whole, name: b"another"}
+    assert f"{name} is not as the cover sheet lists it" in wrong(exchanged)
+    assert "another cover sheet" in wrong(listed(exchanged))
+
+
 # ---------------------------------------------------------------------- windows of time
 
 
