@@ -1,5 +1,6 @@
 """A server whose heads need cosignatures: what it serves, what it refuses, and how it comes back."""
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -173,6 +174,37 @@ def test_a_log_in_the_policy_is_witnessed_itself(tmp_path: Path, witnesses: list
             note = http.get(f"/logs/watched/{path}").json()["checkpoint"].encode()
             assert (size_of(note), cosigners(note, witnesses)) == (3, 1)
         assert cosigners(http.get("/logs/plain/checkpoint").content, witnesses) == 0
+
+
+@of(1)
+def test_a_witness_learns_the_next_key_while_both_sign(
+    tmp_path: Path, witnesses: list[RunningWitness]
+) -> None:
+    """In the overlap a witness with the old key cosigns; after it, only one that was given the new key."""
+    data, brief = tmp_path / "d", {**QUICK, "INDELIBLE_LIMIT_KEY_OVERLAP_SECONDS": "4"}
+    with start_server(data, env=brief) as server, server.client() as http:
+        http.post("/logs", json={"name": "watched"})
+        old = keys_of(http, "watched")
+        introduce(tmp_path, keys_of(http), 0)
+        introduce(tmp_path, old, 0)
+        server.stop()
+    rules = policy(tmp_path / "policy", 1, witnesses[0], logs=[old])
+    with start_server(data, "--witness-policy", str(rules), env=brief) as server, server.client() as http:
+
+        def size() -> int:
+            answer = http.get("/logs/watched/checkpoint")
+            return size_of(answer.content) if answer.status_code == 200 else 0
+
+        http.post("/logs/watched/append", json={})
+        until(lambda: size() == 1)
+        new = http.post("/logs/watched/keys").json()["verifier_key"]
+        http.post("/logs/watched/append", json={})
+        until(lambda: size() == 2)
+        time.sleep(4)  # the overlap is over, by the server's clock
+        http.post("/logs/watched/append", json={})
+        assert http.get("/logs/watched/events/3/proof").json()["code"] == "not_witnessed_yet"
+        introduce(tmp_path, new, 0)
+        until(lambda: size() == 3)
 
 
 @of(1)
