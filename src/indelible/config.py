@@ -27,6 +27,7 @@ class Settings:
     accept_clock: bool = False  # the operator's word for this start's clock, however far ahead it is
     root_key: str | None = field(default=None, repr=False)
     signer_command: str | None = None  # holds the keys of new logs and rotations; None: they derive
+    database: str | None = field(default=None, repr=False)  # of PostgreSQL; None: SQLite in `data`
     tls_cert: Path | None = None
     tls_key: Path | None = None
     log_json: bool = False
@@ -71,5 +72,10 @@ def root_key_from(environment: Mapping[str, str]) -> str | None:
 
 def from_environment(data: Path, **changes: object) -> Settings:
     """Settings for a data directory out of the environment, with changes such as `port`."""
-    settings = Settings(data, root_key=root_key_from(os.environ), limits=limits_from(os.environ))
+    settings = Settings(
+        data,
+        root_key=root_key_from(os.environ),
+        database=os.environ.get("DATABASE_URL") or None,
+        limits=limits_from(os.environ),
+    )
     return replace(settings, **changes)  # type: ignore[arg-type]  # the command line checked their kinds

@@ -31,6 +31,11 @@ from indelible.config import Settings, SettingsError, from_environment
     metavar="CMD",
     help="Ask this command for the keys of new logs and for their signatures: an HSM's or a KMS's.",
 )
+@click.option(
+    "--database",
+    metavar="URL",
+    help="postgres://…, for several nodes, instead of SQLite in --data; DATABASE_URL hides a password.",
+)
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="A PEM file: certificate and chain.")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="A PEM file: the private key.")
 @click.option(
@@ -42,6 +47,7 @@ def serve(
     port: int,
     name: str | None,
     signer_command: str | None,
+    database: str | None,
     tls_cert: Path | None,
     tls_key: Path | None,
     *,
@@ -70,6 +76,7 @@ def serve(
             tls_cert=tls_cert,
             tls_key=tls_key,
             log_json=log_json,
+            **({} if database is None else {"database": database}),
         )
     except SettingsError as error:
         raise CommandFailed(str(error)) from None

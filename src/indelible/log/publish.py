@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
@@ -17,12 +18,13 @@ import structlog
 from indelible import telemetry
 from indelible.log.heads import Heads
 from indelible.log.keyring import Histories, Keyring
+from indelible.log.refusal import unavailable
 from indelible.model.errors import Problem
 from indelible.model.limits import Limits
 from indelible.model.types import LogInfo
 from indelible.notes.checkpoint import Checkpoint
 from indelible.notes.statements import open_checkpoint_with
-from indelible.store.base import Reader
+from indelible.store.base import Reader, StoreError
 from indelible.store.objects import Objects
 
 CACHED_CHECKPOINTS = 16_384
@@ -75,6 +77,10 @@ class Publisher:
         self._refused: set[int] = set()
         self.on_mismatch: Callable[[LogInfo, str], object] = lambda info, _found: self.refuse(info.key)
         self.read_only: str | None = None  # why nothing at all is signed
+        # Where the store is shared: makes a head this process's own, and holds a name alone among all.
+        self.confirm: Callable[[int], Awaitable[None]] | None = None
+        self.guard: Callable[[str], AbstractContextManager[None]] | None = None
+        self._guards = asyncio.Semaphore(SIGNING_THREADS)
 
     def start(self) -> None:
         """Begin to publish what commits leave behind, at most once an interval a log."""
@@ -100,6 +106,9 @@ class Publisher:
     async def latest(self, info: LogInfo) -> Published:
         """The last published checkpoint; one of the present head is made where there is none yet."""
         known = self._published.get(info.key)
+        if self._heads.shared:  # another process may have published since
+            load = asyncio.get_running_loop().run_in_executor(self._threads, self._last, info)
+            known = await load
         if known is not None:
             return known
         return await self._in_turn(info)
@@ -113,7 +122,7 @@ class Publisher:
         known = self._published.get(info.key)
         if known is not None and known.size >= size:
             return known
-        head = self._heads.get(info.key)
+        head = self._heads.fresh(info.key)
         if head.size < size:
             raise Problem("beyond_head", f"the log has {head.size} events", head=head.size)
         published = await self._in_turn(info)
@@ -133,6 +142,8 @@ class Publisher:
 
     async def now(self, info: LogInfo) -> Published:
         """Publish the present head; inside `alone` only. Raises as `at_least`."""
+        if self.confirm is not None and self.read_only is None:
+            await self.confirm(info.key)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._publish, info)
 
     async def _alone(self, info: LogInfo, work: Callable[[], Awaitable[Result]]) -> Result:
@@ -140,7 +151,23 @@ class Publisher:
         if turn is None:
             turn = self._turns[info.key] = asyncio.Lock()
         async with turn:
+            if self.guard is None:
+                return await work()
+            async with self._guards:
+                return await self._guarded(self.guard(f"publish/{info.key}"), work)
+
+    async def _guarded(
+        self, held: AbstractContextManager[None], work: Callable[[], Awaitable[Result]]
+    ) -> Result:
+        """Do `work` while this process alone holds the log's name."""
+        try:
+            await asyncio.to_thread(held.__enter__)
+        except StoreError as error:
+            raise unavailable(error) from None
+        try:
             return await work()
+        finally:
+            await asyncio.to_thread(held.__exit__, None, None, None)
 
     def _ended(self, task: asyncio.Future[Any]) -> None:
         self._working.discard(task)
@@ -155,7 +182,7 @@ class Publisher:
             await asyncio.sleep(self._interval)
             try:
                 await self._publish_dirty()
-            except OSError:
+            except (OSError, StoreError):
                 structlog.get_logger().exception("checkpoints could not be stored; they wait")
 
     async def _publish_dirty(self) -> None:
@@ -170,7 +197,7 @@ class Publisher:
                     try:
                         await self._in_turn(info)
                     except Problem as problem:  # that log is refused or waits, and the others go on
-                        if problem.code.name == "signer_failed":
+                        if problem.code.name in {"signer_failed", "store_unavailable", "commit_unknown"}:
                             waiting.add(log)
                 logs.discard(log)
         finally:
@@ -183,7 +210,7 @@ class Publisher:
                 "log_behind_published_head", "this log does not match its published head; see /readyz"
             )
         last = self._last(info)
-        head = self._heads.get(info.key)
+        head = self._heads.own(info.key) or self._heads.get(info.key)
         if last is not None and last.size >= head.size:
             return self._keep(info, self._durable(info, self._same(info, last, head.size, head.root)))
         if self.read_only is not None:
@@ -200,7 +227,7 @@ class Publisher:
 
     def _last(self, info: LogInfo) -> Published | None:
         known = self._published.get(info.key)
-        if known is not None:
+        if known is not None and not self._heads.shared:
             return known
         try:
             return load_published(self._objects, self.keys, info)

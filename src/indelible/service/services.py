@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from indelible.service.access import Access
 from indelible.service.appends import Appends
+from indelible.service.arrivals import Arrivals
 from indelible.service.auditing import Auditing
 from indelible.service.events import Events
 from indelible.service.evidence import Evidence
@@ -31,3 +32,4 @@ class Services(NamedTuple):
     workspaces: Workspaces
     auditing: Auditing
     status: Status
+    arrivals: Arrivals | None = None  # where other processes change the same store
