@@ -52,6 +52,11 @@ _ADD_VIEW = (
     "INSERT INTO view (view_id, log, name, version, component_sha256, config, world, builtin, state, created,"
     " author) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 )
+# One look into the index for each key and epoch: left to itself, the planner may read whole epochs instead.
+_FIND_KEYS = (
+    "SELECT found.digest, found.first FROM unnest(%s::bigint[]) e, unnest(%s::bytea[]) d,"
+    " LATERAL (SELECT digest, first FROM key_index WHERE epoch = e AND digest = d OFFSET 0) found ORDER BY e"
+)
 _MERGE = (
     "INSERT INTO key_index (epoch, digest, first) SELECT %s, * FROM unnest(%s::bytea[], %s::bigint[])"
     " ON CONFLICT (epoch, digest) DO UPDATE SET first = excluded.first"
@@ -240,8 +245,7 @@ class PostgresTransaction:
 
     def find_keys(self, digests: Sequence[bytes], epochs: Sequence[int]) -> Mapping[bytes, int]:
         """See `Transaction`."""
-        sql = "SELECT digest, first FROM key_index WHERE epoch = ANY(%s) AND digest = ANY(%s) ORDER BY epoch"
-        (cursor,) = self._ask((sql, (list(epochs), list(digests))))
+        (cursor,) = self._ask((_FIND_KEYS, (list(epochs), list(digests))))
         return dict(cursor.fetchall())
 
     def journal_keys(self, body: bytes) -> int:
