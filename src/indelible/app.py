@@ -240,7 +240,7 @@ class Server:
             rotation=Rotation(access, core, auditing),
             workspaces=Workspaces(core, WorkspaceMaker(maker)),
             auditing=auditing,
-            status=Status(core, self._sampler),
+            status=Status(core, self._sampler, self._database_failure),
         )
 
     def _share(self, services: Services) -> Services:
@@ -250,6 +250,9 @@ class Server:
         args = (services.access, services.views, self._residence, self._wakeups)
         self._sharing = Sharing(self._shared, self._core, *args)
         return services._replace(arrivals=self._sharing.arrivals)
+
+    def _database_failure(self) -> str | None:
+        return None if self._shared is None else self._shared.failure
 
     def _root_key_digest(self) -> bytes:
         key = self.settings.root_key

@@ -92,7 +92,8 @@ def start_server(
     """
     handle, name = tempfile.mkstemp(prefix="indelible-server-", suffix=".log")
     log = Path(name)
-    environment = {**os.environ, "INDELIBLE_ROOT_KEY": ROOT_KEY, **(env or {})}
+    inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    environment = {**inherited, "INDELIBLE_ROOT_KEY": ROOT_KEY, **(env or {})}
     command = [*before, sys.executable, "-m", "indelible.cli", "serve"]
     arguments = ["--data", str(data_dir), "--port", "0", *extra_args]
     with os.fdopen(handle, "wb") as stderr:

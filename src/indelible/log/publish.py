@@ -81,6 +81,7 @@ class Publisher:
         self.confirm: Callable[[int], Awaitable[None]] | None = None
         self.guard: Callable[[str], AbstractContextManager[None]] | None = None
         self._guards = asyncio.Semaphore(SIGNING_THREADS)
+        self._guard_threads = ThreadPoolExecutor(SIGNING_THREADS, thread_name_prefix="guard")
 
     def start(self) -> None:
         """Begin to publish what commits leave behind, at most once an interval a log."""
@@ -160,14 +161,15 @@ class Publisher:
         self, held: AbstractContextManager[None], work: Callable[[], Awaitable[Result]]
     ) -> Result:
         """Do `work` while this process alone holds the log's name."""
+        loop = asyncio.get_running_loop()
         try:
-            await asyncio.to_thread(held.__enter__)
+            await loop.run_in_executor(self._guard_threads, held.__enter__)
         except StoreError as error:
             raise unavailable(error) from None
         try:
             return await work()
         finally:
-            await asyncio.to_thread(held.__exit__, None, None, None)
+            await loop.run_in_executor(self._guard_threads, held.__exit__, None, None, None)
 
     def _ended(self, task: asyncio.Future[Any]) -> None:
         self._working.discard(task)

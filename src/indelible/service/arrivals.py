@@ -44,21 +44,14 @@ class Arrivals:
                     version = await asyncio.to_thread(self._reader.registry)
                     if version != self._seen:
                         await self._reload()
-                except BaseException as error:
-                    _tell(waiting, error)
-                    if not isinstance(error, StoreError):
-                        raise
+                except asyncio.CancelledError:
+                    waiting.cancel()
+                    raise
+                except Exception as error:  # noqa: BLE001 - told to those who wait for it, each a request
+                    waiting.set_exception(unavailable(error) if isinstance(error, StoreError) else error)
+                    waiting.exception()  # looked at, as nobody may be left to look
                     continue
                 self._seen = version
                 waiting.set_result(None)
         finally:
             self._reading = None
-
-
-def _tell(waiting: asyncio.Future[None], error: BaseException) -> None:
-    told = unavailable(error) if isinstance(error, StoreError) else asyncio.CancelledError()
-    if isinstance(told, asyncio.CancelledError):
-        waiting.cancel()
-    else:
-        waiting.set_exception(told)
-        waiting.exception()  # looked at, as nobody may be left to look

@@ -25,7 +25,7 @@ class Views(Deployments):
         body: bytes = b"",
         accept: str | None = None,
     ) -> QueryAnswer:
-        """Ask a view. The answer covers every append that this node acknowledged before the call.
+        """Ask a view. The answer covers every append that any node acknowledged before the call.
 
         Raises:
             Problem: `not_found`, `forbidden`, what `views.window.parse` refuses, `beyond_head`,

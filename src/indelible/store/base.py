@@ -378,6 +378,10 @@ class SharedStore(Store, Protocol):
 
     on_reconnect: Callable[[], None]
 
+    @property
+    def failure(self) -> str | None:
+        """Why the store does not answer; None while it does, as far as is known."""
+
     def clock(self) -> int:
         """The store's own clock, µs since 1970. Raises StoreUnavailable."""
 

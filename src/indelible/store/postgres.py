@@ -92,6 +92,11 @@ class PostgresStore:
         """See `Store`."""
         return True
 
+    @property
+    def failure(self) -> str | None:
+        """See `SharedStore`."""
+        return self.link.failure
+
     def _open(self) -> AnyConnection:
         session = self.link.connect(WRITER)
         session.add_notice_handler(self._note)

@@ -135,6 +135,11 @@ class Link:
         self._answered()
         return connection
 
+    @property
+    def failure(self) -> str | None:
+        """Why no session could be opened the last time; None where one could."""
+        return self._why or None
+
     def _open(self, settings: str) -> AnyConnection:
         try:
             connection = psycopg.connect(**self._parameters, autocommit=True)

@@ -123,12 +123,15 @@ def test_a_database_that_stops_is_told_as_unavailable_and_its_logs_are_checked_a
             for path in ("/logs", "/logs/a", "/logs/a/events", "/logs/a/checkpoint"):
                 refused(client.get(path), 503, "store_unavailable")
             assert client.get("/healthz").status_code == 200
+            ready = client.get("/readyz")
+            assert (ready.status_code, "database" in ready.json()["details"]["database"]) == (503, True)
             own.start()
             deadline = time.monotonic() + 30
             while (answer := append(client, "a", b"2")).status_code == 503:
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             assert answer.json()["sequence"] == 2
+            eventually(lambda: client.get("/readyz").status_code == httpx.codes.OK)
     finally:
         own.remove()
 
