@@ -157,7 +157,26 @@ def test_a_time_limit_of_the_role_does_not_reach_a_commit(url: str) -> None:
     database = url.rsplit("/", 1)[1]
     cluster().run(f"ALTER DATABASE {database} SET statement_timeout = '1ms'")
     with closing(PostgresStore(url)) as store, store.transaction() as transaction:
-        assert transaction._connection.execute("SHOW statement_timeout").fetchall() == [("0",)]
+        show = transaction._connection.execute
+        assert show("SHOW statement_timeout").fetchall() == [("0",)]
+        assert show("SHOW idle_in_transaction_session_timeout").fetchall() == [("10s",)]
+
+
+def test_a_role_that_may_not_make_tables_serves_what_is_there(url: str) -> None:
+    """With the four rights on the tables; on an empty database it is refused with a sentence."""
+    database = url.rsplit("/", 1)[1]
+    cluster().run(f"CREATE ROLE {database} LOGIN")
+    limited = cluster().url(database, user=database)
+    with pytest.raises(StoreRefused, match="grant it CREATE"):
+        PostgresStore(limited)
+    with closing(PostgresStore(url)) as store:
+        log = add_log(store)
+    rights = "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public"
+    cluster().run(f"GRANT {rights} TO {database}", database)
+    with closing(PostgresStore(limited)) as store:
+        add_log(store, "another")
+        fill(store, log, [2, 1])
+        assert store.reader.last_log() > log
 
 
 # ---------------------------------------------------------------------- servers that stop, or are not fit

@@ -27,7 +27,7 @@ class Nodes:
 
     def __init__(self, data: Path, url: str, count: int = 3) -> None:
         self._data = data
-        self._url = url
+        self.url = url
         self.servers: list[RunningServer | None] = [None] * count
         self.ended: list[str] = []
         for at in range(count):
@@ -35,7 +35,7 @@ class Nodes:
 
     def start(self, at: int) -> None:
         """Start a node; the first of all makes the deployment."""
-        self.servers[at] = start_server(self._data, "--database", self._url)
+        self.servers[at] = start_server(self._data, "--database", self.url)
 
     def kill(self, at: int) -> None:
         """End a node as a crash does."""

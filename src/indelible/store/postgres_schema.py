@@ -16,7 +16,7 @@ SCHEMA_VERSION = 1
 OLDEST_COMPATIBLE = 1
 _LOCK = 0x696E6465  # "inde": of migrations, among the advisory locks of the database
 _VERSIONS = (
-    "CREATE TABLE IF NOT EXISTS schema_version"
+    "CREATE TABLE schema_version"
     " (version integer PRIMARY KEY, oldest integer NOT NULL, applied timestamptz NOT NULL DEFAULT now())"
 )
 
@@ -38,7 +38,9 @@ def migrate(connection: AnyConnection) -> None:
 
 
 def _migrate(connection: AnyConnection) -> None:
-    connection.execute(_VERSIONS)
+    found = connection.execute("SELECT to_regclass('schema_version')").fetchone()
+    if found is None or found[0] is None:  # a role that may not make tables can serve what is there
+        connection.execute(_VERSIONS)
     row = connection.execute("SELECT max(version), max(oldest) FROM schema_version").fetchone()
     version, oldest = (row[0] or 0, row[1] or 0) if row else (0, 0)
     if oldest > SCHEMA_VERSION:
