@@ -158,6 +158,13 @@ def backends(url: str, pids: Sequence[int] = ()) -> list[int]:
     return [row[0] for row in rows if row[0] not in pids]
 
 
+def sessions_of(database: str) -> list[int]:
+    """All sessions with a database of the session's cluster, as process numbers."""
+    with psycopg.connect(cluster().url(), autocommit=True) as connection:
+        sql = "SELECT pid FROM pg_stat_activity WHERE datname = %s"
+        return [row[0] for row in connection.execute(sql, (database,)).fetchall()]
+
+
 def terminate(url: str, pids: Sequence[int]) -> None:
     """End sessions from outside, and wait until they are gone."""
     with psycopg.connect(url, autocommit=True) as connection:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.harness.calls import ROOT_KEY, refused, serving
-from tests.harness.postgres import backends, cluster, eventually, started, terminate
+from tests.harness.postgres import backends, cluster, eventually, sessions_of, started, terminate
 from tests.harness.proxy import Proxy
 
 from indelible.config import Settings
@@ -154,3 +154,32 @@ def test_a_directory_belongs_to_one_kind_of_database(tmp_path: Path, url: str) -
     for command in ("doctor", "fsck"):
         assert "PostgreSQL" in run(command, "--data", str(tmp_path / "pg"))
     assert "PostgreSQL" in run("backup", "--data", str(tmp_path / "pg"), "--to", str(tmp_path / "b"))
+
+
+def test_a_database_set_back_under_a_running_node_takes_no_appends(tmp_path: Path, url: str) -> None:
+    """As after a failover that lost commits: the log is behind its published head, and no receipt is given."""
+    name = url.rsplit("/", 1)[1]
+
+    def closed(*statements: str) -> None:
+        cluster().run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        terminate(cluster().url(), sessions_of(name))
+        for statement in statements:
+            cluster().run(statement)
+        cluster().run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+    def until_answered(client: httpx.Client, payload: bytes) -> httpx.Response:
+        deadline = time.monotonic() + 30
+        while (answer := append(client, "a", payload)).status_code == 503:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return answer
+
+    with serving(settings(tmp_path, url)) as base, talking(base) as client:
+        client.post("/logs", json={"name": "a"})
+        append(client, "a", b"1")
+        closed(f"CREATE DATABASE {name}old TEMPLATE {name}")
+        assert until_answered(client, b"2").json()["sequence"] == 2
+        eventually(lambda: "\n2\n" in client.get("/logs/a/checkpoint").text)
+        closed(f"ALTER DATABASE {name} RENAME TO {name}new", f"ALTER DATABASE {name}old RENAME TO {name}")
+        refused(until_answered(client, b"3"), 409, "log_behind_published_head")
+        assert len(client.get("/logs/a/events").json()["events"]) == 1
