@@ -184,7 +184,9 @@ class Publisher:
             await asyncio.sleep(self._interval)
             try:
                 await self._publish_dirty()
-            except (OSError, StoreError):
+            except StoreError as error:
+                structlog.get_logger().warning("checkpoints wait for the database", reason=str(error))
+            except OSError:
                 structlog.get_logger().exception("checkpoints could not be stored; they wait")
 
     async def _publish_dirty(self) -> None:

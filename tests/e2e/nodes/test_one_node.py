@@ -157,7 +157,7 @@ def test_a_directory_belongs_to_one_kind_of_database(tmp_path: Path, url: str) -
 
 
 def test_a_database_set_back_under_a_running_node_takes_no_appends(tmp_path: Path, url: str) -> None:
-    """As after a failover that lost commits: the log is behind its published head, and no receipt is given."""
+    """As after a failover that lost commits: the log is behind its published head; no receipt is given."""
     name = url.rsplit("/", 1)[1]
 
     def closed(*statements: str) -> None:
