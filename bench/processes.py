@@ -43,9 +43,10 @@ class Ours(NamedTuple):
 
 
 @contextmanager
-def ours(data: Path) -> Iterator[Ours]:
-    """Serve `data` on a free port, with keys, as `indelible serve` does."""
+def ours(data: Path, database: str | None = None) -> Iterator[Ours]:
+    """Serve `data` on a free port, with keys, as `indelible serve` does; on PostgreSQL where it is given."""
     command = [sys.executable, "-m", "indelible.cli", "serve", "--data", str(data), "--port", "0"]
+    command += [] if database is None else ["--database", database]
     started = time.perf_counter()
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -70,8 +71,8 @@ def postgres_binaries() -> Path | None:
 
 
 @contextmanager
-def peer(directory: Path) -> Iterator[str]:
-    """Serve the peer on a PostgreSQL of its own, with its defaults: every commit is on disk."""
+def postgres(directory: Path) -> Iterator[str]:
+    """Run a PostgreSQL with its defaults, where every commit is on disk; give the URL of a database."""
     binaries = postgres_binaries()
     if binaries is None:
         raise FileNotFoundError("PostgreSQL is missing: apt-get install postgresql-15")
@@ -85,14 +86,14 @@ def peer(directory: Path) -> Iterator[str]:
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={directory}"
     _run([binaries / "pg_ctl", "-D", cluster, "-w", "-o", options, "-l", directory / "log", "start"], user)
     try:
-        with _peer_server(f"postgres://bench@127.0.0.1:{port}/postgres") as url:
-            yield url
+        yield f"postgres://bench@127.0.0.1:{port}/postgres"
     finally:
         _run([binaries / "pg_ctl", "-D", cluster, "-w", "-m", "fast", "stop"], user)
 
 
 @contextmanager
-def _peer_server(dsn: str) -> Iterator[str]:
+def peer(dsn: str) -> Iterator[str]:
+    """Serve the peer on a database."""
     port = _free_port()
     command = [
         sys.executable,

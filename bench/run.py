@@ -19,7 +19,7 @@ from rich.console import Console
 from bench import guests, scenarios
 from bench.load import Result, require_wrk
 from bench.pace import Pace
-from bench.processes import ours, peer, postgres_binaries
+from bench.processes import ours, peer, postgres, postgres_binaries
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 console = Console(stderr=True)
@@ -89,11 +89,41 @@ def appends(report: Report, work: Path, seconds: float) -> None:
     if postgres_binaries() is None:
         report.add("the peer", "not run: PostgreSQL is missing (apt-get install postgresql-15)")
         return
-    with peer(work / "peer") as url:
-        theirs = scenarios.peer_singles(url, seconds)
-    report.add("peer: FastAPI + asyncpg + INSERT", spread(theirs))
-    ratio = single.per_second / middle(theirs).per_second
-    report.add("single appends against the peer", f"{ratio:.1f} times", "4 times")
+    with postgres(work / "postgres") as database:
+        with peer(database) as url:
+            theirs = scenarios.peer_singles(url, seconds)
+        report.add("peer: FastAPI + asyncpg + INSERT", spread(theirs))
+        ratio = single.per_second / middle(theirs).per_second
+        report.add("single appends against the peer", f"{ratio:.1f} times", "4 times")
+        on_postgres(report, work / "on-postgres", database, seconds, middle(theirs))
+
+
+def on_postgres(report: Report, data: Path, database: str, seconds: float, theirs: Result) -> None:
+    """One node on the PostgreSQL that the peer used: the same appends."""
+    with ours(data, database) as server:
+        single = middle_of(
+            report, "single appends on PostgreSQL", scenarios.singles(server, seconds, keyed=False)
+        )
+        ratio = single.per_second / theirs.per_second
+        report.add("single appends on PostgreSQL against the peer on the same", f"{ratio:.1f} times")
+        keyed = scenarios.singles(server, seconds, keyed=True)
+        middle_of(report, "single appends on PostgreSQL, an Idempotency-Key each", keyed)
+        many = scenarios.batches(server, seconds)
+        report.add("batches of 1,000 on PostgreSQL", f"{many.per_second * scenarios.BATCH:,.0f} events/s")
+        log = scenarios.make_log(server, "asked")
+        scenarios.fill(server, log, 10_000)
+        scenarios.replay(server, log, "compliance-report", None)
+        asked = scenarios.append_then_query(server, log, 200)
+        report.add(
+            "append, then query the warm view, on PostgreSQL",
+            f"query p50 {asked['query_p50_ms']:.1f} ms, p99 {asked['query_p99_ms']:.1f} ms",
+        )
+
+
+def middle_of(report: Report, what: str, results: list[Result]) -> Result:
+    """Add several rounds as one row, and return the middle one."""
+    report.add(what, spread(results))
+    return middle(results)
 
 
 def views(report: Report, work: Path, events: int) -> None:

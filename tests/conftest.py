@@ -7,8 +7,10 @@ test that was left out fails the run, but for the one reason that no installatio
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("left out, which fails this run (INDELIBLE_TEST_ALL=1)")
         for line in lines:
             terminalreporter.line(line)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _databases() -> Iterator[None]:
+    """What tests started of PostgreSQL ends with the session."""
+    yield
+    postgres = sys.modules.get("tests.harness.postgres")
+    if postgres is not None:
+        postgres.end_sessions()
 
 
 @pytest.hookimpl(trylast=True)

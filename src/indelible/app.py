@@ -6,6 +6,7 @@ import secrets as randomness_for_keys
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -50,9 +51,10 @@ from indelible.service.components import Components
 from indelible.service.headlog import find_head_log
 from indelible.service.logs import LogMaker
 from indelible.service.services import Beside, Services, make_services
+from indelible.service.sharing import Sharing, guard_signing
 from indelible.service.types import Caller
 from indelible.service.wakeups import Wakeups
-from indelible.store.base import HeadRow, StoreRefused
+from indelible.store.base import HeadRow, SharedStore, Store, StoreRefused
 from indelible.store.bucket import open_objects
 from indelible.store.directory import DataDirectory, read_secret, write_secret
 from indelible.store.objects import Objects, ObjectsUnreachable
@@ -78,7 +80,8 @@ class Server:
         path = settings.witness_policy
         self._policy = None if path is None else read_policy(path, settings.limits)
         self.directory = DataDirectory(settings.data)
-        self._store = SqliteStore(self.directory.path)
+        self._shared = _open_shared(settings, self.directory)
+        self._store: Store = self._shared or SqliteStore(self.directory.path)
         try:
             fresh = self._store.reader.meta("deployment") is None
             signers = Signers(self.directory.master_secret(create=fresh), _signer_command(settings))
@@ -89,9 +92,12 @@ class Server:
             raise
         self._fatal = asyncio.Event()
         self._core = self._compose(signers, clock)
+        if self._shared is not None:
+            guard_signing(self._shared, self._core)
         self._http = HttpServer()
         self._tasks: set[asyncio.Task[None]] = set()
         self._services: Services | None = None
+        self._sharing: Sharing | None = None
         self.exit_code = 0
 
     # ------------------------------------------------------------------ life
@@ -104,7 +110,7 @@ class Server:
         core.committer.start()
         maker = LogMaker(core.deployment, core.signers, core.randomness)
         workspace = await default_workspace(core, maker)
-        services = self._services = self._serve(maker, workspace)
+        services = self._services = self._share(self._serve(maker, workspace))
         services.views.resume()  # before the start, so that these wait until they are asked
         self._residence.start()
         core.headlog.start(lambda: find_head_log(core, maker))
@@ -112,6 +118,8 @@ class Server:
         if core.witnesses is not None:
             self._spawn(core.witnesses.run(core.reader, core.headlog.info))
         self._spawn(self._sweep())
+        if self._sharing is not None:
+            self._spawn(self._sharing.run())
         self._spawn(self._sampler.run())
         if core.gate.read_only is None:  # a restored copy is left as it is
             self._spawn(self._alive.run())
@@ -167,7 +175,7 @@ class Server:
         limits, store = self.settings.limits, self._store
         objects = open_objects(self.settings.objects, self.directory.objects, limits)
         events = EventReader(store.reader)
-        heads = Heads(store.reader)
+        heads = Heads(store.reader, shared=store.shared)
         prover = Prover(store.reader, events)
         keys = Keyring(store.reader, signers, limits, clock)
         publisher = Publisher(store.reader, objects, heads, keys, limits)
@@ -180,7 +188,7 @@ class Server:
         self._sampler = Sampler(store.reader, objects, keys, prover, limits, randomness_for_keys.randbelow)
         moment = noted(store.reader)
         timekeeper = Timekeeper(
-            clock,
+            clock if self._shared is None else replace(clock, wall_micros=self._shared.clock),
             limits,
             self._on_clock_jump,
             last_alive=last_alive(store.reader),
@@ -281,14 +289,26 @@ class Server:
 
         access.on_forbidden = on_forbidden
         beside = Beside(self._components, self._residence, self._wakeups, self._sampler, self._archiver)
-        return make_services(core, beside, access, auditing, maker)
+        return make_services(core, beside, access, auditing, maker, self._database_failure)
+
+    def _share(self, services: Services) -> Services:
+        """Tie this node to the others on its store, if others there may be."""
+        if self._shared is None:
+            return services
+        args = (services.access, services.views, self._residence, self._wakeups)
+        self._sharing = Sharing(self._shared, self._core, *args)
+        return services._replace(arrivals=self._sharing.arrivals)
+
+    def _database_failure(self) -> str | None:
+        return None if self._shared is None else self._shared.failure
 
     def _root_key_digest(self) -> bytes:
         key = self.settings.root_key
         path = self.directory.root_key
         if key is None:
             if not path.exists():
-                write_secret(path, f"ind_root_{randomness_for_keys.token_hex(32)}\n".encode())
+                with suppress(FileExistsError):  # another node that shares the directory came first
+                    write_secret(path, f"ind_root_{randomness_for_keys.token_hex(32)}\n".encode())
             key = read_secret(path).decode().strip()
             if len(key) < 32:  # noqa: PLR2004 - as for INDELIBLE_ROOT_KEY
                 raise StoreRefused(f"{path} holds no root key; delete it to have a new one made")
@@ -299,6 +319,8 @@ class Server:
     def _on_committed(self, heads: dict[int, HeadRow]) -> None:
         core = self._core
         core.heads.committed(heads)
+        if self._sharing is not None:
+            self._sharing.committed()
         core.publisher.committed(set(heads))
         if self._archiver is not None:
             self._archiver.committed(heads)
@@ -373,6 +395,20 @@ async def _while_unreachable(work: Callable[[], object]) -> None:
             await asyncio.sleep(RETRY_SECONDS)
         else:
             return
+
+
+def _open_shared(settings: Settings, directory: DataDirectory) -> SharedStore | None:
+    """The database that other nodes use too; None for the embedded one."""
+    directory.claim(elsewhere=settings.database is not None)
+    if settings.database is None:
+        return None
+    try:
+        from indelible.store.postgres import PostgresStore  # noqa: PLC0415 - the embedded engine does without
+    except ImportError:
+        raise StoreRefused(
+            "PostgreSQL needs a driver; install it with: pip install 'indelible[postgres]'"
+        ) from None
+    return PostgresStore(settings.database)
 
 
 def _signer_command(settings: Settings) -> SignerCommand | None:

@@ -27,6 +27,7 @@ class Settings:
     accept_clock: bool = False  # the operator's word for this start's clock, however far ahead it is
     root_key: str | None = field(default=None, repr=False)
     signer_command: str | None = None  # holds the keys of new logs and rotations; None: they derive
+    database: str | None = field(default=None, repr=False)  # of PostgreSQL; None: SQLite in `data`
     tls_cert: Path | None = None
     tls_key: Path | None = None
     log_json: bool = False
@@ -103,6 +104,7 @@ def from_environment(data: Path, **changes: object) -> Settings:
     settings = Settings(
         data,
         root_key=root_key_from(os.environ),
+        database=os.environ.get("DATABASE_URL") or None,
         limits=limits_from(os.environ),
         objects=objects,
         archive=archive_from(os.environ, objects),

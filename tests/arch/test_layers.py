@@ -44,7 +44,13 @@ EXCEPTIONS = {
 }
 """The commands that work on a data directory instead of a server's URL."""
 
-ONLY_IN = {"wasmtime": "fold", "apsw": "store", "obstore": "store", "httptools": "http"}
+ONLY_IN = {
+    "wasmtime": "fold",
+    "apsw": "store",
+    "psycopg": "store",
+    "obstore": "store",
+    "httptools": "http",
+}
 """Libraries that belong to one layer, so that replacing one touches one folder."""
 
 
@@ -124,7 +130,7 @@ def test_a_part_imports_only_what_stands_below(part: str) -> None:
 
 @pytest.mark.parametrize(("library", "part"), ONLY_IN.items())
 def test_a_library_has_one_home(library: str, part: str) -> None:
-    """Only fold imports wasmtime, only store imports apsw, only http imports httptools."""
+    """Only fold imports wasmtime, only store imports apsw and psycopg, only http imports httptools."""
     wrong = [
         str(found)
         for found in IMPORTS

@@ -118,12 +118,18 @@ class StoreContract:
         assert head is not None
         assert head.size == 40
 
-    def test_a_second_opening_of_the_same_place_is_refused(self, store: Store, engine: Engine) -> None:
-        """Two writers on one place would each believe to be alone."""
+    def test_no_two_openings_of_one_place_believe_to_be_alone(self, store: Store, engine: Engine) -> None:
+        """The second one is refused, or both know that they share, and see what the other committed."""
         add_log(store)
-        with pytest.raises(StoreRefused, match="in use"):
-            engine.open()
-        assert store.reader.meta("nothing") is None
+        if not store.shared:
+            with pytest.raises(StoreRefused, match="in use"):
+                engine.open()
+            assert store.reader.meta("nothing") is None
+            return
+        other = engine.open()
+        with other.transaction() as transaction:
+            transaction.put_meta("a", b"1")
+        assert store.reader.meta("a") == b"1"
 
     def test_everything_is_there_after_reopening(self, store: Store, engine: Engine) -> None:
         """What was committed outlives the process that did it."""
@@ -146,6 +152,9 @@ class StoreContract:
             assert transaction.lock_heads([two, one, 999]) == {one: EMPTY, two: EMPTY}
             transaction.put_head(two, new)
             assert transaction.lock_heads([two]) == {two: new}
+            transaction.put_meta("a", b"1")
+            locked = transaction.lock([one, 999], [two], ["a", "b"])
+            assert (locked.heads, locked.values) == ({one: EMPTY, two: new}, {"a": b"1"})
         assert store.reader.head(two) == new
         assert store.reader.heads([one, two, 999]) == {one: EMPTY, two: new}
         assert store.reader.head(999) is None

@@ -94,7 +94,11 @@ def start_server(
     """
     handle, name = tempfile.mkstemp(prefix="indelible-server-", suffix=".log")
     log = Path(name)
-    outside = {name: value for name, value in os.environ.items() if not name.startswith("INDELIBLE_")}
+    outside = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("INDELIBLE_") and name != "DATABASE_URL"
+    }
     given = {} if root_key is None else {"INDELIBLE_ROOT_KEY": root_key}
     environment = {**outside, **given, **(env or {})}
     command = [*before, sys.executable, "-m", "indelible.cli", "serve"]

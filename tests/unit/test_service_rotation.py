@@ -24,6 +24,7 @@ from indelible.model.errors import Problem
 from indelible.notes.keys import Verifier
 from indelible.notes.statements import follow, open_checkpoint_with, open_statement
 from indelible.store.objects import LocalObjects
+from indelible.store.sqlite import SqliteStore
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -263,7 +264,9 @@ def test_a_log_of_before_rotates_too(tmp_path: Path) -> None:
         async with bench(tmp_path) as b:
             info = await log_of(b, "one")
             await put(b, info, 1)
-            with b.server._store.transaction() as transaction:
+            store = b.server._store
+            assert isinstance(store, SqliteStore)
+            with store.transaction() as transaction:
                 transaction._run("DELETE FROM log_key WHERE log = ?", (info.key,))
             (before,) = await keys_of(b, info)
             await rotate(b, info)

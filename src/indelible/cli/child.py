@@ -1,5 +1,6 @@
 """A real server as a child process, ended by its id."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -38,8 +39,15 @@ class ChildServer:
             sys.executable, "-m", "indelible.cli", "serve", "--data", str(self._data),
             "--port", str(self._port), "--no-auth", "--accept-clock",
         ]  # fmt: skip
+        # What is shown belongs in the directory, and not in a database that others use.
+        environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
         self.process = subprocess.Popen(  # noqa: S603 - our own command
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

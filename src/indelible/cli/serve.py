@@ -32,6 +32,11 @@ from indelible.config import Settings, SettingsError, from_environment
     help="Ask this command for the keys of new logs and for their signatures: an HSM's or a KMS's.",
 )
 @click.option(
+    "--database",
+    metavar="URL",
+    help="postgres://…, for several nodes, instead of SQLite in --data; DATABASE_URL hides a password.",
+)
+@click.option(
     "--objects",
     metavar="URL",
     help="Store objects in s3://BUCKET/PREFIX (or a folder) and not in --data; also the variable OBJECTS.",
@@ -64,6 +69,7 @@ def serve(
     port: int,
     name: str | None,
     signer_command: str | None,
+    database: str | None,
     tls_cert: Path | None,
     tls_key: Path | None,
     witness_policy: Path | None,
@@ -100,6 +106,7 @@ def serve(
             witness_fail_open=witness_fail_open,
             objects=objects,
             archive=archive,
+            database=database,
         )
     except SettingsError as error:
         raise CommandFailed(str(error)) from None

@@ -26,8 +26,10 @@ from indelible.http.routes import all_routes
 from indelible.http.server import Listening
 from indelible.http.table import Route, Tree
 from indelible.log.publish import unreachable
+from indelible.log.refusal import unavailable
 from indelible.model.errors import Problem
 from indelible.model.limits import DEFAULT_LIMITS, KIB, Limits
+from indelible.store.base import StoreUnavailable
 from indelible.store.objects import ObjectsUnreachable
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z", re.ASCII)
@@ -91,6 +93,8 @@ class HttpApp:
         except ObjectsUnreachable as error:
             structlog.get_logger().warning("objects_unreachable", route=name, found=str(error))
             answer = _refuse(unreachable(error), request_id)
+        except StoreUnavailable as error:
+            answer = _refuse(unavailable(error), request_id)
         except Exception:  # noqa: BLE001 - the outermost edge: logged with its traceback, answered as `internal`
             structlog.get_logger().exception("request_failed", route=name)
             answer = _refuse(internal(request_id), request_id)
@@ -123,6 +127,8 @@ class HttpApp:
 
     async def _answer(self, route: Route, exchange: Exchange, request: Request) -> Answer | Stream | None:
         """Read what the route needs, in an order that costs least where it ends early; then call it."""
+        if self._services.arrivals is not None and (route.public or route.needs_key):
+            await self._services.arrivals.arrive()
         if route.public:
             request.shared = self._services.access.public(request.path[0]) is not None
         if route.needs_key and not (request.shared and "authorization" not in request.headers):

@@ -269,8 +269,19 @@ class StatusPort(Protocol):
         """Return the metrics in the Prometheus text format."""
 
 
+class ArrivalsPort(Protocol):
+    """Keeping what is remembered as new as the requests."""
+
+    async def arrive(self) -> None:
+        """Wait until what is remembered is as new as this call."""
+
+
 class ServicesPort(Protocol):
     """All use cases."""
+
+    @property
+    def arrivals(self) -> ArrivalsPort | None:
+        """Where other processes change the same store."""
 
     @property
     def access(self) -> AccessPort:

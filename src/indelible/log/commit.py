@@ -5,6 +5,10 @@ and commits. Only then is anything answered. What happens to each call:
 
 - refused by a check: its own exception, nothing stored, the others of the group go on;
 - the store is full: `disk_full` for the whole group, nothing stored;
+- the store refused the group for another reason before COMMIT: it is cut, down to the call at fault;
+- another process has a log: that log's calls go next, by themselves;
+- the database does not answer: `store_unavailable`, nothing stored;
+- its answer to COMMIT was lost: `commit_unknown`, and the server goes on;
 - stable storage failed: `commit_unknown` for the group, `store_failed` for what still waited, and the
   process is told to stop. A commit is never retried over a failed fsync.
 """
@@ -21,16 +25,31 @@ from typing import Any
 import structlog
 
 from indelible import telemetry
-from indelible.log.group import Changes, Group, GroupCommit, Known, Outcomes, Settled
+from indelible.log.group import Group, GroupCommit, Known, Settled
 from indelible.log.idempotency import KeyIndex
-from indelible.log.pending import Append, AuditEvent, Change, Pending, Ticket
+from indelible.log.idempotency_shared import SharedKeyIndex
+from indelible.log.parts import Part
+from indelible.log.pending import Append, AuditEvent, Base, Change, Pending, Ticket
+from indelible.log.refusal import unavailable
 from indelible.log.timekeeper import Timekeeper
 from indelible.model.clock import Randomness
 from indelible.model.errors import Problem
 from indelible.model.limits import Limits
-from indelible.store.base import HeadRow, Store, StoreBroken, StoreError, StoreFull, Transaction
+from indelible.store.base import (
+    HeadRow,
+    Store,
+    StoreBroken,
+    StoreConflict,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+    StoreUnknown,
+    Transaction,
+)
 
 Future = asyncio.Future[Any]
+
+CONFLICT_ATTEMPTS = 3  # of a part that another process is in the way of, before it is cut
 
 
 class Committer:
@@ -57,18 +76,21 @@ class Committer:
         self._share_bytes = int(limits.pending_append_bytes * limits.pending_workspace_fraction)
         self._on_committed = on_committed
         self._on_fatal = on_fatal
-        self._keys = KeyIndex(store, limits)
+        self._keys = SharedKeyIndex(store, limits) if store.shared else KeyIndex(store, limits)
         self._timekeeper = timekeeper
         self._groups = GroupCommit(store, self._keys, timekeeper, randomness, may_append)
         self._inbox: SimpleQueue[list[Ticket] | None] = SimpleQueue()
         self._outbox: list[Ticket] = []
         self._pending = Pending(limits.commit_group_bytes, limits.commit_group_events)
         self._changes: deque[tuple[Change, Ticket]] = deque()
+        self._contended: Group = {}
         self._waiting_bytes = 0
         self._waiting_of: dict[int, int] = {}
         self._refusing: Problem | None = None
         # On the loop, with the appends of a commit, also when nobody waits for them any more.
         self.on_settled: Callable[[Sequence[Append]], None] = lambda _appends: None
+        # On the loop, before anybody is told that a commit is unknown.
+        self.on_unknown: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -130,7 +152,7 @@ class Committer:
 
         def apply(
             transaction: Transaction, now: int
-        ) -> tuple[tuple[HeadRow | Known, int], Sequence[AuditEvent]]:
+        ) -> tuple[tuple[Base | Known, int], Sequence[AuditEvent]]:
             return (self._groups.lay(transaction, append, now), now), ()
 
         return self.change(Change(apply, decides=False))
@@ -167,6 +189,8 @@ class Committer:
 
     def _deliver(self, settled: Settled) -> None:
         """Back on the loop: heads first, so that whoever is woken sees them."""
+        if settled.unknown:
+            self.on_unknown()
         if settled.heads:
             self._on_committed(settled.heads)
         appends: list[Append] = []
@@ -190,17 +214,20 @@ class Committer:
             self._work()
         except BaseException as error:
             # Without this thread nothing is ever answered again, so its end is the server's.
-            self._break({}, (), error)
+            self._break(Part({}, ()), (), error)
             raise
 
     def _work(self) -> None:
         stopping = False
         while not stopping:
-            stopping = self._receive(block=not (self._pending or self._changes))
-            while self._pending or self._changes:
+            stopping = self._receive(block=not self._waits())
+            while self._waits():
                 if not self._cycle():
                     return
                 stopping = self._receive(block=False) or stopping
+
+    def _waits(self) -> bool:
+        return bool(self._pending or self._changes or self._contended)
 
     def _receive(self, *, block: bool) -> bool:
         """Take what the loop handed over; say whether a stop was asked for."""
@@ -217,30 +244,66 @@ class Committer:
         return False
 
     def _cycle(self) -> bool:
-        """Commit one group; False when the store is broken and the thread must end."""
-        group = self._pending.take()
-        changes = self._take_changes()
-        started = time.perf_counter()
+        """Commit what is next; False when the store is broken and the thread must end."""
+        parts = deque([self._next_part()])
+        while parts:
+            part = parts.popleft()
+            started = time.perf_counter()
+            try:
+                settled = self._settle(part)
+            except StoreBroken as error:
+                self._break(part, parts, error)
+                return False
+            telemetry.commit_seconds.observe(time.perf_counter() - started)
+            if settled is None:
+                parts.extendleft(reversed(list(part.halves())))
+                continue
+            for log, waiting in settled.skipped.items():
+                self._contended.setdefault(log, []).extend(waiting)
+            self._post(settled)
+        return self._maintain()
+
+    def _next_part(self) -> Part:
+        """What another process was in the way of goes by itself, so that nothing else waits for it."""
+        if self._contended:
+            contended, self._contended = self._contended, {}
+            return Part(contended, (), wait=True)
+        return Part(self._pending.take(), self._take_changes())
+
+    def _settle(self, part: Part) -> Settled | None:
+        """Commit a part, or refuse its calls; None when its halves are to be tried, as nothing is stored.
+
+        Raises:
+            StoreBroken: the process must stop.
+        """
         try:
-            settled = self._groups.commit(group, changes)
-        except StoreBroken as error:
-            self._break(group, changes, error)
-            return False
+            return self._attempt(part)
+        except StoreBroken:
+            raise
         except StoreFull:
             problem = Problem("disk_full", "the server's disk is full; nothing of this call was stored")
-            settled = Settled(_refuse(group, changes, problem), {})
-        except StoreError as error:
-            problem = Problem("store_failed", f"the store refused: {error}; nothing of this call was stored")
-            settled = Settled(_refuse(group, changes, problem), {})
+        except StoreUnknown as error:
+            structlog.get_logger().error("a commit is unknown", reason=str(error))
+            problem = Problem(
+                "commit_unknown", "the database's answer was lost; retry with the same Idempotency-Key"
+            )
+            return Settled(part.refused(problem), {}, unknown=True)
+        except StoreUnavailable as error:
+            problem = unavailable(error)
         except Problem as error:  # of the clock: it concerns the whole group
-            settled = Settled(_refuse(group, changes, error), {})
-        except Exception:  # noqa: BLE001 - a fault of ours: undone, told, and the others' appends go on
-            structlog.get_logger().exception("a group commit failed")
-            problem = Problem("internal", "the append failed inside the server; nothing of it was stored")
-            settled = Settled(_refuse(group, changes, problem), {})
-        telemetry.commit_seconds.observe(time.perf_counter() - started)
-        self._post(settled)
-        return self._maintain()
+            problem = error
+        except (StoreError, Exception) as error:  # noqa: BLE001 - undone, told, and the others' appends go on
+            if part.calls > 1:
+                return None
+            problem = _failed(error)
+        return Settled(part.refused(problem), {})
+
+    def _attempt(self, part: Part) -> Settled:
+        """Commit; where another process was in the way, again."""
+        for _ in range(CONFLICT_ATTEMPTS - 1):
+            with suppress(StoreConflict):
+                return self._groups.commit(part.group, part.changes, wait=part.wait)
+        return self._groups.commit(part.group, part.changes, wait=part.wait)
 
     def _take_changes(self) -> deque[tuple[Change, Ticket]]:
         """The changes that wait, up to the second one that decides by what is committed."""
@@ -257,7 +320,7 @@ class Committer:
                 self._keys.maintain(self._timekeeper.now())
             self._store.maintain()
         except StoreBroken as error:
-            self._break({}, (), error)
+            self._break(Part({}, ()), (), error)
             return False
         except StoreError:
             pass  # housekeeping comes round again after the next commit
@@ -267,11 +330,13 @@ class Committer:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._deliver, settled)
 
-    def _break(self, group: Group, changes: Changes, error: BaseException) -> None:
+    def _break(self, part: Part, others: Sequence[Part], error: BaseException) -> None:
         unknown = Problem("commit_unknown", "stable storage failed; retry with the same Idempotency-Key")
         lost = Problem("store_failed", "stable storage failed; the server stops, nothing of this was stored")
         self._refusing = lost
-        outcomes = _refuse(group, changes, unknown)
+        outcomes = part.refused(unknown)
+        for other in (*others, Part(self._contended, ())):
+            outcomes += other.refused(lost)
         outcomes += [(ticket, lost) for _, ticket in (*self._pending.drain(), *self._changes)]
         self._post(Settled(outcomes, {}))
         if self._loop is not None and not self._loop.is_closed():
@@ -287,6 +352,11 @@ class Committer:
         self._deliver(Settled([(ticket, problem) for ticket in tickets], {}))
 
 
-def _refuse(group: Group, changes: Changes, problem: Problem) -> Outcomes:
-    outcomes: Outcomes = [(ticket, problem) for waiting in group.values() for _, ticket in waiting]
-    return outcomes + [(ticket, problem) for _, ticket in changes]
+def _failed(error: Exception) -> Problem:
+    """What is told to the one call that a commit failed for."""
+    if isinstance(error, StoreConflict):
+        return unavailable(error)
+    if isinstance(error, StoreError):
+        return Problem("store_failed", f"the store refused: {error}; nothing of this call was stored")
+    structlog.get_logger().error("a commit failed", exc_info=error)
+    return Problem("internal", "the append failed inside the server; nothing of it was stored")

@@ -132,6 +132,11 @@ class Gate:
         if info is not None:
             self.open(info)
 
+    def check_again(self) -> None:
+        """Another server may answer for the store by now: check each log again before it is appended to."""
+        with self._checking:
+            self._open.clear()
+
     def created(self, log: int) -> None:
         """A log was created by this process: there is nothing to compare."""
         self._open.add(log)

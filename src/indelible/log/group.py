@@ -4,18 +4,22 @@ Everything here runs on the committer's thread, inside one transaction. What a c
 its own Problem and the rest of the group goes on; any other exception leaves the transaction undone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from indelible import telemetry
 from indelible.log.chunk import SALT_BYTES
 from indelible.log.idempotency import KeyIndex, keys_full
-from indelible.log.pending import Append, AuditEvent, Change, Ticket
+from indelible.log.idempotency_shared import SharedKeyIndex
+from indelible.log.pending import Append, AuditEvent, Base, Change, Laid, Ticket
 from indelible.log.stage import Call, Sealed, Staged, join, seal, stage
 from indelible.log.timekeeper import Timekeeper
 from indelible.model.clock import Randomness
 from indelible.model.errors import Problem
-from indelible.store.base import HeadRow, Store, StoreError, Transaction
+from indelible.store.base import HeadRow, Locked, Store, StoreError, Transaction
+
+LAYING_BYTES = 16  # that tell one large batch from another
 
 
 def laying_mark(log: int) -> str:
@@ -45,10 +49,15 @@ class Known(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """What to tell the waiting calls (ticket and result or exception), and which heads moved."""
+    """What to tell the waiting calls (ticket and result or exception), and which heads moved.
+
+    `skipped` are appends to logs that another process had locked: nothing is known of them yet.
+    """
 
     outcomes: Outcomes
     heads: dict[int, HeadRow]
+    skipped: Mapping[int, Waiting] = MappingProxyType({})
+    unknown: bool = False  # whether it was committed
 
 
 class _Tally(NamedTuple):
@@ -69,7 +78,7 @@ class GroupCommit:
     def __init__(
         self,
         store: Store,
-        keys: KeyIndex,
+        keys: KeyIndex | SharedKeyIndex,
         timekeeper: Timekeeper,
         randomness: Randomness,
         may_append: Callable[[int], None],
@@ -83,9 +92,12 @@ class GroupCommit:
         self._clean: set[int] = set()
         self._cleaned: set[int] = set()  # those of the transaction that is open
         self._tallies: list[_Tally] = []  # of the transaction that is open
+        self._marks: Mapping[str, bytes] = {}  # the same: of laying, where other processes set them too
 
-    def lay(self, transaction: Transaction, append: Append, now: int) -> HeadRow | Known:
+    def lay(self, transaction: Transaction, append: Append, now: int) -> Base | Known:
         """Return a log's head, after which chunks may now be laid inside changes, by one call at a time.
+
+        The mark is of this call alone: another process that lays there, or drops what is laid, changes it.
 
         A known key and a wrong expectation are found here, before anything is laid for nothing.
         """
@@ -98,9 +110,10 @@ class GroupCommit:
         if append.expected not in {None, head.size}:
             raise _mismatch(append, head.size)
         self._drop_leavings(transaction, log, head)
-        transaction.put_meta(laying_mark(log), head.size.to_bytes(8, "big"))
+        mark = head.size.to_bytes(8, "big") + self._randomness(LAYING_BYTES)
+        transaction.put_meta(laying_mark(log), mark)
         self._clean.discard(log)
-        return head
+        return Base(head, mark)
 
     def _drop_leavings(self, transaction: Transaction, log: int, head: HeadRow) -> None:
         """Drop what a large batch that was cut short laid beyond the head; nothing else may stand there.
@@ -111,8 +124,8 @@ class GroupCommit:
             transaction.drop_beyond(log, head.size)
             transaction.put_meta(laying_mark(log), b"")
 
-    def commit(self, group: Group, changes: Changes) -> Settled:
-        """Commit a group.
+    def commit(self, group: Group, changes: Changes, *, wait: bool = False) -> Settled:
+        """Commit a group. With `wait`, heads that another process has locked are waited for, not skipped.
 
         Raises:
             StoreError: as the store's contract has it.
@@ -125,19 +138,22 @@ class GroupCommit:
         self._cleaned.clear()
         self._tallies.clear()
         with self._store.transaction() as transaction:
-            now = self._timekeeper.now()
+            now = self._now(transaction, changes)
             audits = self._apply(transaction, changes, now, outcomes)
+            locked = self._lock(transaction, group, audits, wait=wait)
+            now = now if locked.clock is None else self._timekeeper.now(locked.clock)
+            skipped = {log: waiting for log, waiting in group.items() if log not in locked.heads}
+            group = self._appendable(group, skipped, outcomes)
             known = self._known(transaction, group, now)
             room = self._keys.room()
-            locked = transaction.lock_heads([*group, *(log for log in audits if log not in group)])
             for log, waiting in group.items():
-                head = heads[log] = locked[log]
+                head = heads[log] = locked.heads[log]
                 accepted = _accept(head, waiting, known, new_keys, outcomes, room)
                 if accepted:
                     heads[log], done = self._append(transaction, log, head, now, accepted)
                     outcomes += done
             for log, events in audits.items():
-                head = heads.get(log, locked[log])
+                head = heads.get(log, locked.heads[log])
                 heads[log] = self._append_audits(transaction, log, head, now, events)
             if new_keys:
                 written = self._keys.write(transaction, new_keys, now)
@@ -145,7 +161,49 @@ class GroupCommit:
         _count(self._tallies)
         if written:
             self._keys.committed(written, new_keys)
-        return Settled(outcomes, {log: head for log, head in heads.items() if head is not locked[log]})
+        moved = {log: head for log, head in heads.items() if head is not locked.heads[log]}
+        return Settled(outcomes, moved, skipped)
+
+    def _now(self, transaction: Transaction, changes: Changes) -> int:
+        """The time for changes; before them all others that decide by what is committed are waited for."""
+        if not self._store.shared:
+            return self._timekeeper.now()
+        if not changes:
+            return 0  # the time of events is that after their heads are locked
+        if any(change.decides for change, _ in changes):
+            transaction.alone()
+        return self._timekeeper.now(transaction.clock())
+
+    def _lock(
+        self, transaction: Transaction, group: Group, audits: Mapping[int, object], *, wait: bool
+    ) -> Locked:
+        """Lock the heads of a group; those of `_audit` are waited for, since their changes are made."""
+        waited, skippable = list(audits), [log for log in group if log not in audits]
+        if wait or not self._store.shared:
+            waited, skippable = waited + skippable, []
+        names = [laying_mark(log) for log in (*waited, *skippable)] if self._store.shared else ()
+        locked = transaction.lock(skippable, waited, names)
+        missing = [log for log in waited if log not in locked.heads]
+        if missing:
+            raise LookupError(f"no log {missing[0]}")
+        self._marks = locked.values
+        return locked
+
+    def _appendable(self, group: Group, skipped: Group, outcomes: Outcomes) -> Group:
+        """Of a group, the logs that are locked and, where another server may answer by now, still match."""
+        if not self._store.shared:
+            return group
+        appendable: Group = {}
+        for log, waiting in group.items():
+            if log in skipped:
+                continue
+            try:
+                self._may_append(log)
+            except Problem as problem:
+                outcomes += [(ticket, problem) for _, ticket in waiting]
+            else:
+                appendable[log] = waiting
+        return appendable
 
     def _apply(
         self,
@@ -187,7 +245,7 @@ class GroupCommit:
     ) -> tuple[HeadRow, Outcomes]:
         appends = [append for append, _ in accepted]
         laid = appends[0].laid if len(appends) == 1 else None
-        if laid is not None and laid.base == head:
+        if laid is not None and self._is_laid(log, laid, head):
             staged = laid.staged
             _write_head(transaction, log, staged)
             transaction.put_meta(laying_mark(log), b"")
@@ -198,6 +256,10 @@ class GroupCommit:
         size = sum([append.size for append in appends])
         self._tallies.append(_Tally(len(appends), len(staged.leaves), size, clamped=now < head.time))
         return staged.head, _committed(accepted, staged)
+
+    def _is_laid(self, log: int, laid: Laid, head: HeadRow) -> bool:
+        mine = not self._store.shared or self._marks.get(laying_mark(log)) == laid.base.mark
+        return mine and laid.base.head == head
 
     def _sealed(self, appends: Sequence[Append]) -> Sealed:
         """Seal what is not sealed yet; what comes in single events, as most does, all at once."""
@@ -214,7 +276,11 @@ class GroupCommit:
         return staged.head
 
     def _write(self, transaction: Transaction, log: int, head: HeadRow, staged: Staged) -> None:
-        if log not in self._clean and log not in self._cleaned:
+        if self._store.shared:
+            if self._marks.get(laying_mark(log)):
+                transaction.drop_beyond(log, head.size)
+                transaction.put_meta(laying_mark(log), b"")
+        elif log not in self._clean and log not in self._cleaned:
             self._drop_leavings(transaction, log, head)
             self._cleaned.add(log)
         for chunk in staged.chunks:

@@ -12,13 +12,12 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from indelible.log.commit import Committer
-from indelible.log.group import Committed, Known
-from indelible.log.pending import Append, Change, Laid
+from indelible.log.group import Committed, Known, laying_mark
+from indelible.log.pending import Append, Base, Change, Laid
 from indelible.log.stage import Staged, seal, stage
 from indelible.model.clock import Randomness
-from indelible.model.errors import Problem
 from indelible.model.limits import Limits
-from indelible.store.base import ChunkRow, HeadRow, Transaction
+from indelible.store.base import ChunkRow, Transaction
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -136,10 +135,8 @@ class Lanes:
             base, now = await self._committer.lay_after(append)
             if isinstance(base, Known):
                 return base
-            staged = await self.heavy.run(self._stage, append, base, now)
-            for part in _parts(staged.chunks, self._limits.commit_group_bytes):
-                await self._committer.change(_laying(append.log, base, part))
-            future = self._committer.submit_reserved(append._replace(laid=Laid(base, staged)))
+            laid = await self._lay(append, base, now)
+            future = self._committer.submit_reserved(append._replace(laid=laid))
             handed_over = True
             outcome: Committed | Known = await future
             return outcome
@@ -148,9 +145,17 @@ class Lanes:
                 self._committer.release(append)
             self._closed.pop(append.log).opened.set()
 
-    def _stage(self, append: Append, base: HeadRow, now: int) -> Staged:
+    async def _lay(self, append: Append, base: Base, now: int) -> Laid | None:
+        """Lay a batch; None when the log moved meanwhile, by another process: then it goes in one commit."""
+        staged = await self.heavy.run(self._stage, append, base, now)
+        for part in _parts(staged.chunks, self._limits.commit_group_bytes):
+            if not await self._committer.change(_laying(append.log, base, part)):
+                return None
+        return Laid(base, staged)
+
+    def _stage(self, append: Append, base: Base, now: int) -> Staged:
         sealed = append.sealed or seal(append.payloads, self._randomness)
-        return stage(base, now, sealed, [append.call])
+        return stage(base.head, now, sealed, [append.call])
 
     # A lane is closed by one large batch at a time, and only when no small append is under way in it.
 
@@ -175,15 +180,16 @@ def _parts(chunks: Sequence[ChunkRow], part_bytes: int) -> Iterator[list[ChunkRo
     yield part
 
 
-def _laying(log: int, base: HeadRow, chunks: Sequence[ChunkRow]) -> Change:
-    def apply(transaction: Transaction, _now: int) -> tuple[Any, Sequence[Any]]:
-        if transaction.lock_heads([log])[log] != base:  # rows beyond another head would be taken for its own
-            raise Problem(
-                "store_failed", "the log moved while the batch was written; nothing of it is stored"
-            )
+def _laying(log: int, base: Base, chunks: Sequence[ChunkRow]) -> Change:
+    """Lay a part, and say whether that could be: rows beyond another head would be taken for its own."""
+
+    def apply(transaction: Transaction, _now: int) -> tuple[bool, Sequence[Any]]:
+        locked = transaction.lock([], [log], [laying_mark(log)])
+        if (locked.heads[log], locked.values.get(laying_mark(log))) != base:
+            return False, ()
         for chunk in chunks:
             transaction.put_chunk(log, chunk)
-        return None, ()
+        return True, ()
 
     return Change(apply, decides=False)
 

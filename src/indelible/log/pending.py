@@ -19,10 +19,17 @@ class AuditEvent(NamedTuple):
     payload: bytes
 
 
+class Base(NamedTuple):
+    """A log's head, after which chunks may be laid for as long as the log's mark is `mark`."""
+
+    head: HeadRow
+    mark: bytes
+
+
 class Laid(NamedTuple):
     """Events that were staged after `base`, with their chunks stored but no head that covers them yet."""
 
-    base: HeadRow
+    base: Base
     staged: Staged
 
 

@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
@@ -17,12 +18,13 @@ import structlog
 from indelible import telemetry
 from indelible.log.heads import Heads
 from indelible.log.keyring import Histories, Keyring
+from indelible.log.refusal import unavailable
 from indelible.model.errors import Problem
 from indelible.model.limits import Limits
 from indelible.model.types import LogInfo
 from indelible.notes.checkpoint import Checkpoint
 from indelible.notes.statements import open_checkpoint_with
-from indelible.store.base import Reader
+from indelible.store.base import Reader, StoreError
 from indelible.store.objects import Objects, ObjectsDiffer, ObjectsUnreachable
 
 CACHED_CHECKPOINTS = 16_384
@@ -95,6 +97,11 @@ class Publisher:
         self.on_published: Callable[[int], object] = lambda _log: None
         # Gets a log, the size published last and the one that is to be: what must stand there first.
         self.before_signing: Callable[[LogInfo, int, int], object] = lambda _info, _last, _size: None
+        # Where the store is shared: makes a head this process's own, and holds a name alone among all.
+        self.confirm: Callable[[int], Awaitable[None]] | None = None
+        self.guard: Callable[[str], AbstractContextManager[None]] | None = None
+        self._guards = asyncio.Semaphore(SIGNING_THREADS)
+        self._guard_threads = ThreadPoolExecutor(SIGNING_THREADS, thread_name_prefix="guard")
 
     def start(self) -> None:
         """Begin to publish what commits leave behind, at most once an interval a log."""
@@ -125,6 +132,11 @@ class Publisher:
         """
         if self.witnessing is not None and self.witnessing.applies(info):
             return await self.witnessing.latest(info)
+        if self._heads.shared:  # another process may have published since
+            load = asyncio.get_running_loop().run_in_executor(self._threads, self._last, info)
+            known = await load
+            if known is not None:
+                return known
         return await self.signed(info)
 
     async def at_least(self, info: LogInfo, size: int) -> Published:
@@ -148,7 +160,7 @@ class Publisher:
         if known is not None and known.size >= size:
             return known
         self._check_refused(info)  # first: what its store says of its size may be anything
-        head = self._heads.get(info.key)
+        head = self._heads.fresh(info.key)
         if head.size < size:
             raise Problem("beyond_head", f"the log has {head.size} events", head=head.size)
         published = await self._in_turn(info)
@@ -168,6 +180,8 @@ class Publisher:
 
     async def now(self, info: LogInfo) -> Published:
         """Publish the present head; inside `alone` only. Raises as `at_least`."""
+        if self.confirm is not None and self.read_only is None:
+            await self.confirm(info.key)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._publish, info)
 
     async def _alone(self, info: LogInfo, work: Callable[[], Awaitable[Result]]) -> Result:
@@ -175,7 +189,24 @@ class Publisher:
         if turn is None:
             turn = self._turns[info.key] = asyncio.Lock()
         async with turn:
+            if self.guard is None:
+                return await work()
+            async with self._guards:
+                return await self._guarded(self.guard(f"publish/{info.key}"), work)
+
+    async def _guarded(
+        self, held: AbstractContextManager[None], work: Callable[[], Awaitable[Result]]
+    ) -> Result:
+        """Do `work` while this process alone holds the log's name."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._guard_threads, held.__enter__)
+        except StoreError as error:
+            raise unavailable(error) from None
+        try:
             return await work()
+        finally:
+            await loop.run_in_executor(self._guard_threads, held.__exit__, None, None, None)
 
     def _ended(self, task: asyncio.Future[Any]) -> None:
         self._working.discard(task)
@@ -190,6 +221,8 @@ class Publisher:
             await asyncio.sleep(self._interval)
             try:
                 await self._publish_dirty()
+            except StoreError as error:
+                structlog.get_logger().warning("checkpoints wait for the database", reason=str(error))
             except OSError:
                 structlog.get_logger().exception("checkpoints could not be stored; they wait")
 
@@ -207,7 +240,7 @@ class Publisher:
                     except Problem as problem:  # that log is refused or waits, and the others go on
                         if problem.code.name == "objects_unreachable":
                             break  # nor would the others find it
-                        if problem.code.name == "signer_failed":
+                        if problem.code.name in {"signer_failed", "store_unavailable", "commit_unknown"}:
                             waiting.add(log)
                 logs.discard(log)
         finally:
@@ -238,7 +271,7 @@ class Publisher:
         """Publish the present head, unless it is; None where another process published meanwhile."""
         self._check_refused(info)
         last = self._last(info)
-        head = self._heads.get(info.key)
+        head = self._heads.own(info.key) or self._heads.get(info.key)
         if last is not None and last.size >= head.size:
             return self._keep(info, self._durable(info, self._same(info, last, head.size, head.root)))
         if self.read_only is not None:
@@ -260,7 +293,7 @@ class Publisher:
 
     def _last(self, info: LogInfo) -> Published | None:
         known = self._published.get(info.key)
-        if known is not None:
+        if known is not None and not self._heads.shared:
             return known
         try:
             return load_published(self._objects, self.keys, info)

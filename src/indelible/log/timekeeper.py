@@ -57,15 +57,16 @@ class Timekeeper:
     def _forbidden(self) -> int:
         return self._limits.clock_forbidden_seconds * MICROS_PER_SECOND
 
-    def now(self) -> int:
-        """Microseconds since 1970.
+    def now(self, store_clock: int | None = None) -> int:
+        """Microseconds since 1970, as the store's own clock has it where it has one.
 
         Raises:
             Problem: `clock_unsure` while a jump ahead of more than `clock_jump_seconds` has not been steady
                 for `clock_steady_seconds`, and for as long as it is more than `clock_forbidden_seconds`; so
                 far ahead of the last time alive at a start, too.
         """
-        wall, boot = self._clock.wall_micros(), self._clock.boot_micros()
+        wall = self._clock.wall_micros() if store_clock is None else store_clock
+        boot = self._clock.boot_micros()
         if self._doubted:
             self._judge_start(wall, wall - boot)
         ahead = wall - boot - self._offset

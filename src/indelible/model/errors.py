@@ -63,6 +63,7 @@ CODES: Mapping[str, Code] = _table(
     ("replaying", 503, True, "none", "The view is still replaying"),
     ("clock_unsure", 503, True, "none", "The clock jumped ahead and is not trusted yet"),
     ("commit_unknown", 503, True, "unknown", "It is not known whether the append was committed"),
+    ("store_unavailable", 503, True, "none", "The database does not answer"),
     ("store_failed", 503, True, "none", "The store refused to write"),
     ("not_witnessed_yet", 503, True, "none", "The witnesses have not cosigned yet"),
     ("signer_failed", 503, True, "none", "The key that signs checkpoints did not answer"),

@@ -88,6 +88,9 @@ class Limits:
     signer_retry_seconds: float = 5.0  # after a run that failed, until the next one
     signer_output_bytes: int = 4 * KIB
 
+    # Several nodes on one database
+    shared_poll_seconds: float = 1.0  # until a node that was not told looks what others appended
+
     # Looking for what was changed underneath
     fsck_events_per_second: float = 100.0  # that a running server checks again; 0: none
     fsck_differences_per_log: int = 100  # that are listed; all are counted

@@ -190,6 +190,10 @@ def _tell(progress: Progress, before: int, total: int, done: int) -> None:
 
 
 def _check_readable(file: Path, path: Path) -> None:
+    if not file.is_file() and DataDirectory(path).elsewhere_marker.exists():
+        raise StoreRefused(
+            f"the database of {path} is PostgreSQL, and this command is for SQLite; see docs/deploy.md"
+        )
     if not file.is_file():
         raise StoreRefused(f"{path} holds no store of Indelible")
     if not os.access(file, os.R_OK):

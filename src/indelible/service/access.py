@@ -169,6 +169,12 @@ class Access:
             self._logs.pop((info.workspace, reference), None)
         self._public.clear()  # an id can be written in upper case, too
 
+    def forget(self) -> None:
+        """Another process changed keys or logs: each is read again at its next use."""
+        self._proved.clear()
+        self._logs.clear()
+        self._public.clear()
+
     def writable(self, caller: Caller, reference: str) -> LogInfo:
         """Find a log to append to; a log of the system is readable but written by nobody.
 

@@ -47,9 +47,12 @@ def identify(store: Store, signers: Signers, wanted: str | None) -> Identity:
         except ValueError as error:
             raise StoreRefused(str(error)) from None
         with store.transaction() as transaction:
-            transaction.put_meta(NAME, name.encode())
-            transaction.put_meta(FIRST_KEY, public_key)
-        return Identity(name, public_key)
+            transaction.alone()
+            stored = store.reader.meta(NAME)  # another process may have come first
+            if stored is None:
+                transaction.put_meta(NAME, name.encode())
+                transaction.put_meta(FIRST_KEY, public_key)
+                return Identity(name, public_key)
     name = stored.decode()
     if wanted is not None and wanted != name:
         raise StoreRefused(f"this deployment was named {name} at first start; a name never changes")
@@ -67,6 +70,9 @@ async def default_workspace(core: Core, maker: LogMaker) -> int:
     audit = await asyncio.to_thread(workspaces.audit_log)
 
     def apply(transaction: Transaction, now: int) -> tuple[int, Sequence[AuditEvent]]:
+        found = core.reader.workspace_by_name(DEFAULT_WORKSPACE)
+        if found is not None:  # another process came first
+            return found.key, ()
         workspace_id = uuid.UUID(bytes=core.randomness(16), version=4)
         made = workspaces.make(transaction, now, workspace_id, DEFAULT_WORKSPACE, ROOT_WRITER.bytes, audit)
         return made[0], made[2]

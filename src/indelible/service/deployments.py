@@ -62,13 +62,31 @@ class Deployments:
 
     def resume(self) -> None:
         """Follow all that is deployed, as after a start."""
-        for row in self._core.reader.views():
-            info = self._core.reader.log_by_key(row.log)
-            if info is None:
-                continue
+        for row, info in self._deployed():
             self._residence.add(deployment_of(row, info))
             if row.state == "pending":
                 self._swap_later(row, info)
+
+    async def follow_others(self) -> None:
+        """Follow what other processes deployed, and no longer what they retired.
+
+        Raises:
+            StoreUnavailable: it cannot be read.
+        """
+        before = self._residence.versions()
+        deployed = await asyncio.to_thread(self._deployed)
+        for row, info in deployed:
+            if (view_id_of(row), row.version) not in before:
+                self._residence.add(deployment_of(row, info))
+                if row.state == "pending":  # whoever deployed it may not live to see it caught up
+                    self._swap_later(row, info)
+        for view_id, version in before - {(view_id_of(row), row.version) for row, _ in deployed}:
+            self._residence.remove(view_id, version, forget_snapshots=False)
+
+    def _deployed(self) -> list[tuple[ViewRow, LogInfo]]:
+        reader = self._core.reader
+        found = [(row, reader.log_by_key(row.log)) for row in reader.views()]
+        return [(row, info) for row, info in found if info is not None]
 
     async def put_component(self, caller: Caller, sha256: str, body: bytes) -> bool:
         """Store a component for later deployments; False when it was there.
@@ -254,7 +272,7 @@ class Deployments:
             builtin=row.builtin,
             state=follow.state,
             applied=follow.applied,
-            head=self._core.heads.get(info.key).size,
+            head=self._core.heads.fresh(info.key).size,
             error=_error(follow),
             pending=None if pending is None else self._pending(view_id, pending),
             memory_bytes=follow.memory_bytes,

@@ -59,7 +59,7 @@ class Events:
         count = min(limit or self._limits.events_page_events, self._limits.events_page_events)
         await self._note(caller, ask)
         # The head from before the read: what is committed while it reads must not be waited past.
-        size = max(ask.after or 0, self._heads.get(ask.info.key).size)
+        size = max(ask.after or 0, self._heads.fresh(ask.info.key).size)
         page = await asyncio.to_thread(self._read, ask, count)
         if page.events or wait_seconds <= 0 or ask.reverse:
             return page
@@ -120,7 +120,7 @@ class Events:
         """
         info = self._access.log(caller, log, "read")
         event = None
-        if 1 <= sequence <= self._heads.get(info.key).size:
+        if 1 <= sequence <= self._heads.fresh(info.key).size:
             event = await asyncio.to_thread(self._reader.event, info.key, sequence)
         if event is None:
             raise Problem("not_found", "the log has no event of this sequence", sequence=sequence)
@@ -146,7 +146,7 @@ class Events:
         return EventPage(events, events[-1].sequence if more else None)
 
     def _span(self, ask: _Ask) -> Span:
-        size = self._heads.get(ask.info.key).size
+        size = self._heads.fresh(ask.info.key).size
         first, last = self._reader.between(ask.info.key, size, ask.low, ask.high)
         if ask.after is not None and ask.reverse:
             last = min(last, ask.after - 1)

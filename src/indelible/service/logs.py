@@ -150,7 +150,9 @@ class Logs:
         scope = next(
             (s for s in ("read", "query", "append", "deploy", "admin") if s in caller.scopes), "read"
         )
-        return self._state(self._access.log(caller, log, scope))
+        info = self._access.log(caller, log, scope)
+        self._heads.refresh([info.key])
+        return self._state(info)
 
     async def list(
         self, caller: Caller, *, after: str | None, limit: int
@@ -166,6 +168,7 @@ class Logs:
                 break
             name = page[-1].name
         more = found[limit - 1].name if len(found) > limit else None
+        self._heads.refresh([info.key for info in found[:limit]])
         return [self._state(info) for info in found[:limit]], more
 
     def _state(self, info: LogInfo) -> LogState:

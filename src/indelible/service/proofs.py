@@ -48,7 +48,7 @@ class Proofs:
             Problem: `not_found` where there is no such event.
         """
         info = await self._log(caller, log)
-        if not 1 <= sequence <= self._core.heads.get(info.key).size:
+        if not 1 <= sequence <= self._core.heads.fresh(info.key).size:
             raise Problem("not_found", "there is no such event")
         published = await self._core.publisher.at_least(info, sequence)
         return await asyncio.to_thread(self._core.prover.event_proof, info, sequence, published)

@@ -77,7 +77,7 @@ class Ranges:
         """A checkpoint of all that is acknowledged; on a read-only copy the last one that was published."""
         if self._core.gate.read_only is not None:
             return await self._core.publisher.at_least(info, 0)
-        return await self._core.publisher.at_least(info, self._core.heads.get(info.key).size)
+        return await self._core.publisher.at_least(info, self._core.heads.fresh(info.key).size)
 
     async def find(self, info: LogInfo, wanted: Wanted, *, newest: bool = False) -> Asked:
         """Find a range. One by times, or `newest` and open at its end, reaches to the newest event.

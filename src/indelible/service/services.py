@@ -1,5 +1,6 @@
 """All use cases together, as the HTTP layer gets them, and how each is made of the parts below."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from indelible.log.archiver import Archiver
@@ -7,6 +8,7 @@ from indelible.log.core import Core
 from indelible.log.sampling import Sampler
 from indelible.service.access import Access
 from indelible.service.appends import Appends
+from indelible.service.arrivals import Arrivals
 from indelible.service.auditing import Auditing
 from indelible.service.components import Components
 from indelible.service.events import Events
@@ -40,6 +42,7 @@ class Services(NamedTuple):
     workspaces: Workspaces
     auditing: Auditing
     status: Status
+    arrivals: Arrivals | None = None  # where other processes change the same store
 
 
 class Beside(NamedTuple):
@@ -53,9 +56,14 @@ class Beside(NamedTuple):
 
 
 def make_services(
-    core: Core, beside: Beside, access: Access, auditing: Auditing, maker: LogMaker
+    core: Core,
+    beside: Beside,
+    access: Access,
+    auditing: Auditing,
+    maker: LogMaker,
+    database: Callable[[], str | None] = lambda: None,
 ) -> Services:
-    """Make one of each."""
+    """Make one of each; `database` says why a database that nodes share does not answer."""
     ranges = Ranges(access, core)
     return Services(
         access=access,
@@ -70,5 +78,5 @@ def make_services(
         rotation=Rotation(access, core, auditing),
         workspaces=Workspaces(core, WorkspaceMaker(maker)),
         auditing=auditing,
-        status=Status(core, beside.sampler, beside.archiver),
+        status=Status(core, beside.sampler, beside.archiver, database),
     )

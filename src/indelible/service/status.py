@@ -1,5 +1,7 @@
 """Whether the server lives, whether it is ready, and its metrics."""
 
+from collections.abc import Callable
+
 from indelible import telemetry
 from indelible.log.archiver import Archiver
 from indelible.log.core import Core
@@ -10,10 +12,18 @@ from indelible.service.types import Readiness
 class Status:
     """The calls that need no key. All are quick and touch no disk."""
 
-    def __init__(self, core: Core, sampler: Sampler, archiver: Archiver | None = None) -> None:
+    def __init__(
+        self,
+        core: Core,
+        sampler: Sampler,
+        archiver: Archiver | None = None,
+        database: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`database` says why a database that nodes share does not answer."""
         self._core = core
         self._archiver = archiver
         self._sampler = sampler
+        self._database = database
         self.stopping = False
         self.broken: str | None = None
 
@@ -25,18 +35,21 @@ class Status:
         """Whether requests should be sent here, and what deserves a look.
 
         A log that is refused does not make the server unready: the others go on. Nor does a signer command
-        or an object store that fails: appends go on, and checkpoints and the archive wait.
+        or an object store that fails: appends go on, and checkpoints and the archive wait. A database that
+        does not answer does.
         """
         refused = [
             {"log_id": str(mismatch.log.log_id), "found": mismatch.found}
             for mismatch in self._core.gate.refused()
         ]
+        failure = self._database()
         signer = self._core.signers.command
         details: dict[str, object] = {
             "deployment": self._core.deployment,
             "read_only": self._core.gate.read_only,
             "stopping": self.stopping,
             "broken": self.broken,
+            "database": failure,
             "signer": None if signer is None else {"failed": signer.failure},
             "refused_logs": len(refused),
             "refused": refused[:100],
@@ -46,7 +59,7 @@ class Status:
         }
         if self._core.witnesses is not None:
             details["witnesses"] = self._core.witnesses.state()
-        return Readiness(self.broken is None and not self.stopping, details)
+        return Readiness(self.broken is None and not self.stopping and failure is None, details)
 
     def _objects_failed(self) -> str | None:
         """That the bucket does not answer; which one it is and why stands in the log, as anybody may ask."""

@@ -25,7 +25,7 @@ class Views(Deployments):
         body: bytes = b"",
         accept: str | None = None,
     ) -> QueryAnswer:
-        """Ask a view. The answer covers every append that this node acknowledged before the call.
+        """Ask a view. The answer covers every append that any node acknowledged before the call.
 
         Raises:
             Problem: `not_found`, `forbidden`, what `views.window.parse` refuses, `beyond_head`,
@@ -35,7 +35,7 @@ class Views(Deployments):
         info = self._access.log(caller, log, "query")
         self._access.rates.query(caller.key_id)
         row, asked = self._understand(caller, info, name, params)
-        head = self._core.heads.get(info.key).size
+        head = self._core.heads.fresh(info.key).size
         if asked.min_sequence > head:
             raise Problem("beyond_head", f"the log has {head} events", head=head)
         limit = self._core.limits.query_body_bytes

@@ -13,6 +13,10 @@ class Wakeups:
         self._heads = heads
         self._waiting: dict[int, set[asyncio.Future[None]]] = {}
 
+    def logs(self) -> set[int]:
+        """The logs that somebody waits for."""
+        return set(self._waiting)
+
     def committed(self, logs: Iterable[int]) -> None:
         """Wake all who wait on these logs."""
         for log in logs:

@@ -2,13 +2,15 @@
 
 **Durability.** `Store.transaction` returns normally only when everything written inside is on stable storage
 (fsync of the write-ahead log). A failed fsync is fatal: the engine raises `StoreBroken` and refuses all
-further writes for the life of the process; it never retries over it.
+further writes for the life of the process; it never retries over it. Where the storage is another process's,
+and its answer to COMMIT was lost, it raises `StoreUnknown`. A COMMIT is never cancelled, nor timed out.
 
 **Atomicity.** What is written inside one `transaction` is visible in whole or not at all. An exception
 that leaves the block rolls everything back and is raised again.
 
 **One writer.** At most one transaction is open at a time on an engine; it belongs to one thread.
-`lock_heads` orders writers of the same log where several processes share a store.
+`lock` and `lock_heads` order writers of the same log where several processes share a store, `alone` what they
+decide by what readers show.
 
 **Readers.** Every method of `Reader` sees a committed state that is at least as new as the last transaction
 that ended before the call began. Readers never block the writer and never wait for it.
@@ -17,7 +19,7 @@ that ended before the call began. Readers never block the writer and never wait 
 The head is the commit point of a log: rows of `chunk` and `node` beyond `HeadRow.size` do not exist.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -39,6 +41,21 @@ class StoreBroken(StoreError):
     """Stable storage failed. Whether the transaction is stored is unknown; the process must stop."""
 
 
+class StoreUnknown(StoreError):
+    """A COMMIT was not answered, or not cleanly. Whether it is stored is unknown; later ones may succeed.
+
+    The heads that it touched are to be read again, and not signed before a clean commit.
+    """
+
+
+class StoreUnavailable(StoreError):
+    """The database does not answer or may not be written; nothing is stored, and later calls may succeed."""
+
+
+class StoreConflict(StoreError):
+    """Another process was in the way; nothing of the transaction is stored, and it may be tried again."""
+
+
 class StoreRefused(StoreError):
     """The store cannot be opened; the text says why and what to do."""
 
@@ -54,6 +71,17 @@ class HeadRow(NamedTuple):
     time_floor: int
     root: bytes
     frontier: bytes
+
+
+class Locked(NamedTuple):
+    """The heads that were locked; the values asked for; the store's own clock (µs), None where it has none.
+
+    Values and clock are those of a moment after the heads were locked.
+    """
+
+    heads: Mapping[int, HeadRow]
+    values: Mapping[str, bytes]
+    clock: int | None
 
 
 class ChunkRow(NamedTuple):
@@ -186,6 +214,9 @@ class Reader(Protocol):
     def newest_time(self) -> int:
         """The time (µs) of the newest event of all logs, 0 where there is none."""
 
+    def registry(self) -> int:
+        """A number that each change of a key, a log's access or a view makes larger; 0 if never shared."""
+
     def chunks(self, log: int, sequence: int, limit: int, *, reverse: bool = False) -> list[ChunkRow]:
         """At most `limit` chunks: the one that holds `sequence`, and those after it (before, in reverse)."""
 
@@ -234,6 +265,18 @@ class Transaction(Protocol):
 
     def lock_heads(self, logs: Sequence[int]) -> Mapping[int, HeadRow]:
         """Lock the heads of these logs in a fixed order and return them as last committed."""
+
+    def lock(self, logs: Sequence[int], waited: Sequence[int], names: Sequence[str]) -> Locked:
+        """Lock the heads `waited` in a fixed order, then those of `logs` that no other process has locked.
+
+        `names` are of values of the deployment to read with them.
+        """
+
+    def alone(self) -> None:
+        """Wait until no other process is in a transaction that called this, which lasts until it ends."""
+
+    def clock(self) -> int | None:
+        """The store's own clock (µs since 1970), None where it has none: then the machine's is used."""
 
     def put_chunk(self, log: int, chunk: ChunkRow) -> None:
         """Add a chunk that begins right after the last one."""
@@ -297,6 +340,10 @@ class Store(Protocol):
     def reader(self) -> Reader:
         """Readers may be called from any thread."""
 
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may write to the same place; if so, nothing is known but what is read."""
+
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Begin; commit durably at the end of the block, roll back when an exception leaves it."""
 
@@ -311,3 +358,38 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Close everything. No call may follow."""
+
+
+class Bell(Protocol):
+    """Tells other processes that heads moved, and is told. Nothing depends on it."""
+
+    def start(self) -> None:
+        """Begin to listen."""
+
+    def ring(self) -> None:
+        """Let the others know, soon. Cheap, from any thread."""
+
+    def stop(self) -> None:
+        """End; no call may follow."""
+
+
+class SharedStore(Store, Protocol):
+    """An engine that other processes write to as well.
+
+    `on_reconnect` is called on the writer's thread, before the first transaction on another session.
+    """
+
+    on_reconnect: Callable[[], None]
+
+    @property
+    def failure(self) -> str | None:
+        """Why the store does not answer; None while it does, as far as is known."""
+
+    def clock(self) -> int:
+        """The store's own clock, µs since 1970. Raises StoreUnavailable."""
+
+    def exclusively(self, name: str) -> AbstractContextManager[None]:
+        """Hold a name alone among all processes. Raises StoreUnavailable, StoreConflict."""
+
+    def bell(self, heard: Callable[[], None]) -> Bell:
+        """Make a bell; `heard`, on a thread of its own, is called after others rang theirs."""

@@ -45,6 +45,30 @@ class DataDirectory:
         return self.path / "root-key"
 
     @property
+    def elsewhere_marker(self) -> Path:
+        """Present where the deployment's database is not in this directory but in PostgreSQL."""
+        return self.path / "database-elsewhere"
+
+    def claim(self, *, elsewhere: bool) -> None:
+        """Say once where the deployment's database is: a directory serves one deployment.
+
+        Raises:
+            StoreRefused: it was served with the other kind of database.
+        """
+        marker, embedded = self.elsewhere_marker, self.path / "indelible.db"
+        if elsewhere and embedded.exists():
+            raise StoreRefused(
+                f"{self.path} holds a deployment in SQLite; name another directory, or leave out --database"
+            )
+        if not elsewhere and marker.exists():
+            raise StoreRefused(
+                f"{self.path} belongs to a deployment in PostgreSQL; give its URL (--database, DATABASE_URL)"
+            )
+        if elsewhere and not marker.exists():
+            marker.touch(mode=0o600)
+            sync(self.path)
+
+    @property
     def restored_marker(self) -> Path:
         """Present in a restored copy, which is read-only until its operator declares the original dead."""
         return self.path / "restored"
@@ -61,7 +85,8 @@ class DataDirectory:
                 raise StoreRefused(
                     f"{path} is missing: without it no head can be signed; put it back from its backup"
                 )
-            write_secret(path, secrets.token_bytes(MASTER_SECRET_BYTES))
+            with suppress(FileExistsError):  # another process that shares the directory came first
+                write_secret(path, secrets.token_bytes(MASTER_SECRET_BYTES))
         secret = read_secret(path)
         if len(secret) != MASTER_SECRET_BYTES:
             raise StoreRefused(

@@ -62,6 +62,11 @@ class SqliteStore:
         """See `Store`."""
         return self._reader
 
+    @property
+    def shared(self) -> bool:
+        """See `Store`. The directory is locked."""
+        return False
+
     def _count_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         if pages < self._wal_pages:  # SQLite began its log anew
             self._passed_pages = 0

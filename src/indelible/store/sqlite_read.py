@@ -212,6 +212,10 @@ class SqliteReader:
         row = self._row("SELECT max(time) FROM head")
         return (row and row[0]) or 0
 
+    def registry(self) -> int:
+        """See `Reader`."""
+        return 0
+
     def chunks(self, log: int, sequence: int, limit: int, *, reverse: bool = False) -> list[ChunkRow]:
         """See `Reader`."""
         with self.connection() as connection:

@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 
 from indelible.model.types import LogInfo
-from indelible.store.base import ChunkRow, HeadRow, KeyRow, LogKeyRow, NodeRow, ViewRow
+from indelible.store.base import ChunkRow, HeadRow, KeyRow, Locked, LogKeyRow, NodeRow, ViewRow
 from indelible.store.sqlite_read import TILE_HASHES, chunk_id, translate
 
 _HEAD = "SELECT size, time, time_floor, root, frontier FROM head WHERE log = ?"
@@ -64,6 +64,20 @@ class SqliteTransaction:
             for row in self._run(_HEAD, (log,)):
                 found[log] = HeadRow(*row)
         return found
+
+    def lock(self, logs: Sequence[int], waited: Sequence[int], names: Sequence[str]) -> Locked:
+        """See `Transaction`. There are no others to wait for."""
+        values = {}
+        for name in names:
+            for (value,) in self._run("SELECT value FROM meta WHERE name = ?", (name,)):
+                values[name] = value
+        return Locked(self.lock_heads([*waited, *logs]), values, None)
+
+    def alone(self) -> None:
+        """See `Transaction`. The one writer always is."""
+
+    def clock(self) -> None:
+        """See `Transaction`."""
 
     def put_chunk(self, log: int, chunk: ChunkRow) -> None:
         """See `Transaction`."""

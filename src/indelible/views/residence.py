@@ -153,6 +153,14 @@ class Residence:
         self._leaving.add(follower)
         follower.end(forget_snapshots=forget_snapshots)
 
+    def versions(self) -> set[tuple[str, int]]:
+        """The views and versions that are followed."""
+        return set(self._followers)
+
+    def logs(self) -> set[int]:
+        """The logs that are followed."""
+        return set(self._by_log)
+
     def status(self, view_id: str, version: int) -> Follow:
         """How far a version has come. One whose deployment is committed and not added yet has not begun."""
         follower = self._followers.get((view_id, version))

@@ -6,14 +6,17 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from tests.harness.calls import ROOT_KEY, serving
+from tests.harness.postgres import cluster
 
 from indelible.config import Settings
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the URL of a server with keys."""
-    with serving(Settings(tmp_path_factory.mktemp("data"), port=0, root_key=ROOT_KEY)) as base:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def url(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Give the URL of a server with keys, on either engine."""
+    database = None if request.param == "sqlite" else cluster().create()
+    data = tmp_path_factory.mktemp("data")
+    with serving(Settings(data, port=0, root_key=ROOT_KEY, database=database)) as base:
         yield base
 
 
