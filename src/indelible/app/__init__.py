@@ -12,6 +12,7 @@ from functools import partial
 import structlog
 
 from indelible import telemetry
+from indelible.app.opening import open_shared, root_key_digest, signer_command, while_unreachable
 from indelible.config import Settings
 from indelible.fold.compile import Compiler
 from indelible.fold.host import Host
@@ -65,7 +66,6 @@ from indelible.views.residence import Residence
 # append's time, since a commit needs it back after each call into SQLite.
 SWITCH_SECONDS = 0.0005
 SWEEP_LOGS = 256
-RETRY_SECONDS = 5.0  # between two tries to reach the object store
 
 
 class Server:
@@ -80,13 +80,13 @@ class Server:
         path = settings.witness_policy
         self._policy = None if path is None else read_policy(path, settings.limits)
         self.directory = DataDirectory(settings.data)
-        self._shared = _open_shared(settings, self.directory)
+        self._shared = open_shared(settings, self.directory)
         self._store: Store = self._shared or SqliteStore(self.directory.path)
         try:
             fresh = self._store.reader.meta("deployment") is None
-            signers = Signers(self.directory.master_secret(create=fresh), _signer_command(settings))
+            signers = Signers(self.directory.master_secret(create=fresh), signer_command(settings))
             self.identity: Identity = identify(self._store, signers, settings.name)
-            self._root_digest = None if settings.no_auth else self._root_key_digest()
+            self._root_digest = None if settings.no_auth else root_key_digest(settings, self.directory)
         except BaseException:
             self._store.close()
             raise
@@ -302,18 +302,6 @@ class Server:
     def _database_failure(self) -> str | None:
         return None if self._shared is None else self._shared.failure
 
-    def _root_key_digest(self) -> bytes:
-        key = self.settings.root_key
-        path = self.directory.root_key
-        if key is None:
-            if not path.exists():
-                with suppress(FileExistsError):  # another node that shares the directory came first
-                    write_secret(path, f"ind_root_{randomness_for_keys.token_hex(32)}\n".encode())
-            key = read_secret(path).decode().strip()
-            if len(key) < 32:  # noqa: PLR2004 - as for INDELIBLE_ROOT_KEY
-                raise StoreRefused(f"{path} holds no root key; delete it to have a new one made")
-        return hashlib.sha256(key.encode()).digest()
-
     # ------------------------------------------------------------------ what happens
 
     def _on_committed(self, heads: dict[int, HeadRow]) -> None:
@@ -379,45 +367,11 @@ class Server:
         while True:
             page = await asyncio.to_thread(self._core.reader.logs, None, after, SWEEP_LOGS)
             for info in page:
-                await _while_unreachable(partial(self._core.gate.check, info))
+                await while_unreachable(partial(self._core.gate.check, info))
             if len(page) < SWEEP_LOGS:
                 break
             after = str(page[-1].key)
         telemetry.logs_refused.set(len(self._core.gate.refused()))
-
-
-async def _while_unreachable(work: Callable[[], object]) -> None:
-    """Do what needs the object store, again and again until it answers."""
-    while True:
-        try:
-            await asyncio.to_thread(work)
-        except ObjectsUnreachable:
-            await asyncio.sleep(RETRY_SECONDS)
-        else:
-            return
-
-
-def _open_shared(settings: Settings, directory: DataDirectory) -> SharedStore | None:
-    """The database that other nodes use too; None for the embedded one."""
-    directory.claim(elsewhere=settings.database is not None)
-    if settings.database is None:
-        return None
-    try:
-        from indelible.store.postgres import PostgresStore  # noqa: PLC0415 - the embedded engine does without
-    except ImportError:
-        raise StoreRefused(
-            "PostgreSQL needs a driver; install it with: pip install 'indelible[postgres]'"
-        ) from None
-    return PostgresStore(settings.database)
-
-
-def _signer_command(settings: Settings) -> SignerCommand | None:
-    if settings.signer_command is None:
-        return None
-    try:
-        return SignerCommand(settings.signer_command, settings.limits)
-    except ValueError as error:
-        raise StoreRefused(f"--signer-command cannot be used: {error}") from None
 
 
 async def serve(
