@@ -1,7 +1,6 @@
 """The composition root: the only place that names engines and ties the layers together."""
 
 import asyncio
-import hashlib
 import secrets as randomness_for_keys
 import sys
 from collections.abc import Callable
@@ -22,7 +21,6 @@ from indelible.log.alive import Alive, last_alive, noted
 from indelible.log.archive import Sealer
 from indelible.log.archive_manifest import archive_key
 from indelible.log.archiver import Archiver
-from indelible.log.command import SignerCommand
 from indelible.log.commit import Committer
 from indelible.log.core import Core
 from indelible.log.gate import Gate
@@ -55,10 +53,10 @@ from indelible.service.services import Beside, Services, make_services
 from indelible.service.sharing import Sharing, guard_signing
 from indelible.service.types import Caller
 from indelible.service.wakeups import Wakeups
-from indelible.store.base import HeadRow, SharedStore, Store, StoreRefused
+from indelible.store.base import HeadRow, Store
 from indelible.store.bucket import open_objects
-from indelible.store.directory import DataDirectory, read_secret, write_secret
-from indelible.store.objects import Objects, ObjectsUnreachable
+from indelible.store.directory import DataDirectory
+from indelible.store.objects import Objects
 from indelible.store.sqlite import SqliteStore
 from indelible.views.residence import Residence
 
