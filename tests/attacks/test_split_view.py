@@ -56,12 +56,13 @@ class Victim:
 
 
 def append(http: httpx.Client, count: int, say: str) -> None:
-    """Append, and wait until the witness has cosigned it."""
+    """Append, and wait until the witness has cosigned it, and the log of heads that lists it."""
     for number in range(count):
         assert http.post("/logs/a/append", json={"say": say, "n": number}).status_code == 201
     until(lambda: http.get("/logs/a/proof/inclusion?sequence=1").status_code == 200)
     head = http.get("/logs/a").json()["head"]["size"]
     until(lambda: size_of(http.get("/logs/a/checkpoint").content) == head)
+    until(lambda: http.get(f"/logs/a/proof/deployment?min_size={head}").status_code == 200)
 
 
 def size_of(note: bytes) -> int:

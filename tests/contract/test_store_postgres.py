@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from tests.contract.store_close_contract import CloseContract
 from tests.contract.store_contract import Engine, StoreContract
 from tests.contract.store_keys_contract import KeysContract
 from tests.harness.postgres import cluster
@@ -11,7 +12,7 @@ from indelible.store.base import Store
 from indelible.store.postgres import PostgresStore
 
 
-class TestPostgres(StoreContract, KeysContract):
+class TestPostgres(StoreContract, KeysContract, CloseContract):
     """`PostgresStore` in a fresh database."""
 
     @pytest.fixture

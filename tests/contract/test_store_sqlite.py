@@ -9,6 +9,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from tests.contract.store_close_contract import CloseContract
 from tests.contract.store_contract import Engine, StoreContract
 from tests.contract.store_keys_contract import KeysContract
 from tests.harness.faults import Disk, Step, failing_disk
@@ -19,7 +20,7 @@ from indelible.store.base import Store, StoreBroken, StoreFull, StoreRefused, Tr
 from indelible.store.sqlite import WAL_PAGES_BEFORE_CHECKPOINT, SqliteStore, copy_database
 
 
-class TestSqlite(StoreContract, KeysContract):
+class TestSqlite(StoreContract, KeysContract, CloseContract):
     """`SqliteStore` in a fresh directory."""
 
     @pytest.fixture

@@ -55,6 +55,16 @@ def test_the_list_of_commands_is_true(name: str, capsys: pytest.CaptureFixture[s
     assert "Usage: indelible" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("arguments", [("verify", "FILE"), ("fsck", "--data", "."), ("serve", "--data", ".")])
+def test_a_setting_that_cannot_be_used_is_told_in_one_sentence(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whichever command reads the environment, it says which variable is wrong."""
+    monkeypatch.setenv("INDELIBLE_LIMIT_IDLE_SECONDS", "soon")
+    assert main(arguments) == Exit.REFUSED
+    assert capsys.readouterr().err == "indelible: INDELIBLE_LIMIT_IDLE_SECONDS takes a number, not 'soon'\n"
+
+
 @pytest.mark.parametrize("code", CODES)
 def test_every_refusal_has_an_exit_code(code: str) -> None:
     """What may work later, what is unknown, and what is final are told apart."""

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from indelible.cli.exits import CommandFailed, Exit
+from indelible.cli.exits import Exit
 from indelible.cli.operate import DATA, OBJECTS, telling
 from indelible.cli.output import cell, print_json
 from indelible.cli.session import json_option
-from indelible.config import SettingsError, limits_from
+from indelible.config import limits_from
 
 
 @click.command()
@@ -26,10 +26,7 @@ def fsck(data: Path, logs: tuple[str, ...], objects: str | None, *, as_json: boo
     from indelible.operate.fsck import Fsck  # noqa: PLC0415 - brings the store in
     from indelible.operate.sites import Site  # noqa: PLC0415 - same
 
-    try:
-        limits = limits_from(os.environ)
-    except SettingsError as error:
-        raise CommandFailed(str(error)) from None
+    limits = limits_from(os.environ)
     started = time.monotonic()
     with telling() as tell, Site(data, objects=objects) as site:
         examination = Fsck(site, limits, tell, logs)

@@ -12,6 +12,7 @@ import click
 from indelible import __version__
 from indelible.cli.exits import CommandFailed, Exit, Failure, explain_problem
 from indelible.cli.text import clean
+from indelible.config import SettingsError
 from indelible.model.errors import Problem
 
 if TYPE_CHECKING:  # the client is slow to import
@@ -127,7 +128,7 @@ def explain(error: Exception) -> Failure:
     """
     if isinstance(error, Problem):
         return explain_problem(error)
-    if isinstance(error, CommandFailed):
+    if isinstance(error, CommandFailed | SettingsError):
         return Failure(Exit.REFUSED, str(error), {"code": "command_failed", "detail": str(error)})
     if isinstance(error, ModuleNotFoundError) and error.name in SERVER_LIBRARIES:
         says = f"this command needs the server's libraries ({error.name}): pip install 'indelible[server]'"

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from indelible.cli.exits import CommandFailed
-from indelible.config import Settings, SettingsError, from_environment
+from indelible.config import Settings, from_environment
 
 
 @click.command()
@@ -90,26 +90,23 @@ def serve(
         raise click.UsageError("--no-auth serves loopback only: leave out --host, or leave out --no-auth")
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together")
-    try:
-        settings = from_environment(
-            data.expanduser().resolve(),
-            host=host,
-            port=port,
-            name=name,
-            no_auth=no_auth,
-            accept_clock=accept_clock,
-            signer_command=signer_command,
-            tls_cert=tls_cert,
-            tls_key=tls_key,
-            log_json=log_json,
-            witness_policy=witness_policy,
-            witness_fail_open=witness_fail_open,
-            objects=objects,
-            archive=archive,
-            database=database,
-        )
-    except SettingsError as error:
-        raise CommandFailed(str(error)) from None
+    settings = from_environment(
+        data.expanduser().resolve(),
+        host=host,
+        port=port,
+        name=name,
+        no_auth=no_auth,
+        accept_clock=accept_clock,
+        signer_command=signer_command,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        log_json=log_json,
+        witness_policy=witness_policy,
+        witness_fail_open=witness_fail_open,
+        objects=objects,
+        archive=archive,
+        database=database,
+    )
     return _run(settings)
 
 

@@ -14,7 +14,7 @@ import click
 from indelible.cli.exits import CommandFailed
 from indelible.cli.output import print_json, print_members
 from indelible.cli.session import json_option
-from indelible.config import SettingsError, limits_from
+from indelible.config import limits_from
 
 _DATA = click.option(
     "--data",
@@ -130,5 +130,5 @@ def _refusals() -> Iterator[None]:
 
     try:
         yield
-    except (StoreRefused, SettingsError, ValueError) as error:
+    except (StoreRefused, ValueError) as error:
         raise CommandFailed(str(error)) from None

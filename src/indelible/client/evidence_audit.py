@@ -19,7 +19,6 @@ from indelible.notes.keys import parse_vkey
 from indelible.notes.note import parse_note
 from indelible.notes.statements import KeyHistory
 
-AUDIT_LOG = "_audit"
 _FIXED = {
     str(ROOT_WRITER): "with the deployment's root key",
     str(NO_AUTH_WRITER): "by whoever reached a server without keys",

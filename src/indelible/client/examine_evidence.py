@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 from indelible.client.claims import Claim, check_signature, check_signed, when
-from indelible.client.evidence_audit import AUDIT_LOG, AuditWords, check_names
+from indelible.client.evidence_audit import AuditWords, check_names
 from indelible.client.evidence_deployment import check_deployment, cosigned_somewhere
 from indelible.client.evidence_events import EventLines
 from indelible.client.evidence_parts import (
@@ -30,6 +30,7 @@ from indelible.merkle.frontier import Frontier, extend
 from indelible.merkle.hashing import leaf_hash
 from indelible.merkle.ranges import OpenRange, close_range, open_range
 from indelible.model.limits import Limits
+from indelible.model.names import AUDIT_LOG
 from indelible.notes.checkpoint import Checkpoint, parse_checkpoint
 from indelible.notes.evidence import (
     DEPLOYMENT,

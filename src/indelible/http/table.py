@@ -17,7 +17,6 @@ BYTES = "application/octet-stream"
 TEXT = "text/plain"
 HTML = "text/html"
 WASM = "application/wasm"
-EVIDENCE = "application/vnd.indelible.evidence+zip"
 
 COMMON = (
     "malformed",

@@ -145,7 +145,7 @@ class _Ahead:
         """See `Size`."""
         total = 0
         for chunk in self._between(first, last):
-            low, high = max(0, first - chunk.first), min(chunk.last, last) - chunk.first + 1
+            low, high = chunk.places(first, last)
             total += sum(chunk.lengths[low:high])
         return total
 

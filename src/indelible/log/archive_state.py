@@ -12,9 +12,9 @@ import msgspec
 
 from indelible.model.types import LogInfo
 from indelible.store.base import KeyRow, LogKeyRow, Reader, ViewRow, WorkspaceRow
+from indelible.store.paging import log_pages
 
 FORMAT = "indelible-state/1"
-PAGE = 1_000
 _Row = TypeVar("_Row")
 
 
@@ -39,10 +39,8 @@ def state_key(workspace_id: bytes, sha256: str) -> str:
 
 def read_state(reader: Reader, workspace: WorkspaceRow) -> State:
     """Read the rows of a workspace; what is changed meanwhile may be in it in part."""
-    logs: list[LogInfo] = []
-    while page := reader.logs(workspace.key, logs[-1].name if logs else "", PAGE):
-        logs += page
-    logs.sort(key=lambda info: info.key)
+    pages = log_pages(reader, workspace.key)
+    logs = sorted((info for page in pages for info in page), key=lambda info: info.key)
     return State(
         workspace=workspace,
         logs=logs,

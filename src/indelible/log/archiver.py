@@ -37,12 +37,12 @@ from indelible.model.clock import Clock
 from indelible.model.errors import Problem
 from indelible.model.instants import MICROS_PER_SECOND, format_micros
 from indelible.model.limits import Limits
+from indelible.model.names import AUDIT_LOG
 from indelible.model.types import LogInfo
 from indelible.store.base import HeadRow, Reader, StoreError, WorkspaceRow
 from indelible.store.objects import Objects, ObjectsDiffer, create_same
+from indelible.store.paging import log_pages
 
-AUDIT = "_audit"
-PAGE = 1_000
 TRIES = 20  # for rows that nobody changes while a head is published
 Result = TypeVar("Result")
 
@@ -185,7 +185,7 @@ class Archiver:
             if done and done.info.key in by_age and done.sealed.size > self._archived_size(done.info)
         ]
         workspaces = sorted({done.info.workspace for done in due})
-        due = [done for done in due if done.info.name != AUDIT]
+        due = [done for done in due if done.info.name != AUDIT_LOG]
         settled = await self._some_at_a_time(self._settle, [(workspace,) for workspace in workspaces])
         states = {done.info.workspace: ref for ref, done in filter(None, settled)}
         due += [done for _, done in filter(None, settled)]
@@ -277,7 +277,7 @@ class Archiver:
         published are those of that head. None while others change them all the time: then the next pass.
         """
         row = await self._thread(self._reader.workspace_by_key, workspace)
-        audit = await self._thread(self._reader.log_by_name, workspace, AUDIT)
+        audit = await self._thread(self._reader.log_by_name, workspace, AUDIT_LOG)
         if row is None or audit is None:
             return None
         before = await self._thread(self._rows, row)
@@ -312,13 +312,11 @@ class Archiver:
             raise ArchiveError(f"{self._objects.place} holds the archive of {chain.deployment}")
         self._chain = chain
         self._sealed.clear()
-        after = "0"
-        while page := self._reader.logs(None, after, PAGE):
+        for page in log_pages(self._reader):
             heads = self._reader.heads([info.key for info in page])
             for info in page:
                 self._held[info.key] = self._archived_size(info)
                 self._behind.setdefault(info.key, heads[info.key].size)
-            after = str(page[-1].key)
 
     def _archived(self, info: LogInfo) -> ArchivedLog | None:
         return self._chain.logs.get(str(info.log_id)) if self._chain else None

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-from indelible.merkle.entry import Entry
+from indelible.merkle.entry import Entry, entry_leaf_hashes
 from indelible.model.types import Event
 from indelible.store.base import ChunkRow
 
@@ -66,6 +66,17 @@ class Chunk(NamedTuple):
     def last(self) -> int:
         """The sequence of the last event."""
         return self.first + self.events - 1
+
+    def places(self, first: int, last: int) -> tuple[int, int]:
+        """The places of its events from sequence `first` to `last`: from the one, and before the other."""
+        return max(0, first - self.first), min(self.last, last) - self.first + 1
+
+    def entry_hashes(self, commitments: Sequence[bytes]) -> list[bytes]:
+        """The leaf hashes that its entries would have with these commitments, one for each event."""
+        writers: bytes | list[bytes] = self.writers[0]
+        if self.writer_of:
+            writers = [self.writers[place] for place in self.writer_of]
+        return entry_leaf_hashes(self.first, self.time, writers, commitments)
 
     def payloads(self) -> list[bytes]:
         """The events' exact bytes."""

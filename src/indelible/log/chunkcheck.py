@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from indelible.log.chunk import Chunk
-from indelible.merkle.entry import commit_payloads, entry_leaf_hashes
+from indelible.merkle.entry import commit_payloads
 
 PAYLOAD = "payload and salt do not give the stored commitment, whose leaf hash is stored"
 COMMITMENT = "the stored commitment is another than payload, salt and leaf hash give"
@@ -40,23 +40,16 @@ def check_chunk(chunk: Chunk) -> Links:
         ValueError: a number or a length is none that an entry can have.
     """
     commitments = commit_payloads(chunk.salts, chunk.payloads())
-    leaves = _leaves(chunk, commitments)
+    leaves = chunk.entry_hashes(commitments)
     if (b"".join(commitments), b"".join(leaves)) == (chunk.commitments, chunk.leaves):
         return Links(leaves, leaves, ())
     return _differing(chunk, commitments, leaves)
 
 
-def _leaves(chunk: Chunk, commitments: Sequence[bytes]) -> list[bytes]:
-    writers: bytes | list[bytes] = chunk.writers[0]
-    if chunk.writer_of:
-        writers = [chunk.writers[place] for place in chunk.writer_of]
-    return entry_leaf_hashes(chunk.first, chunk.time, writers, commitments)
-
-
 def _differing(chunk: Chunk, commitments: Sequence[bytes], leaves: Sequence[bytes]) -> Links:
     """`commitments` and `leaves` are those that payloads and salts give."""
     entries = [chunk.commitment(at) for at in range(chunk.events)]
-    given = _leaves(chunk, entries)
+    given = chunk.entry_hashes(entries)
     stored = [chunk.leaf(at) for at in range(chunk.events)]
     found = []
     for at, leaf in enumerate(stored):

@@ -27,9 +27,9 @@ from indelible.model.limits import Limits
 from indelible.model.names import HEAD_EVENT, HEAD_LOG
 from indelible.model.types import SERVER_WRITER, LogInfo
 from indelible.store.base import Reader, StoreError, Transaction
+from indelible.store.paging import log_pages
 
 CACHED_LISTED = 65_536
-PAGE = 256
 
 
 class Listed(NamedTuple):
@@ -152,15 +152,13 @@ class HeadLog:
     def _unlisted(self) -> set[int]:
         """The logs whose head moved since it was listed last: what a stop or a crash left behind."""
         found: set[int] = set()
-        after = "0"
-        while page := self._reader.logs(None, after, PAGE):
+        for page in log_pages(self._reader):
             for info in page:
                 if info.name == HEAD_LOG:
                     continue
                 listed = decode_listed(self._reader.meta(listed_key(info.key)))
                 if self._heads.get(info.key).size != (listed.size if listed else 0):
                     found.add(info.key)
-            after = str(page[-1].key)
         return found
 
     # ------------------------------------------------------------------ listing

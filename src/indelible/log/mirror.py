@@ -12,12 +12,11 @@ from functools import partial
 from itertools import islice
 
 from indelible.log.prove import Prover
+from indelible.merkle.frontier import TILE_HEIGHT
 from indelible.merkle.tiles import TILE_LEVELS, TILE_WIDTH, TilePath, entries_path, tile_path
 from indelible.model.limits import Limits
 from indelible.model.types import LogInfo
 from indelible.store.objects import Objects, create_same
-
-_LEVEL_BITS = 8
 
 
 def tiles_between(old_size: int, new_size: int) -> Iterator[TilePath]:
@@ -26,7 +25,7 @@ def tiles_between(old_size: int, new_size: int) -> Iterator[TilePath]:
     The partial tiles of `new_size` are among them, those of sizes between are not.
     """
     for level in range(TILE_LEVELS):
-        old, new = old_size >> (_LEVEL_BITS * level), new_size >> (_LEVEL_BITS * level)
+        old, new = old_size >> (TILE_HEIGHT * level), new_size >> (TILE_HEIGHT * level)
         if not new:
             return
         if old == new:
@@ -42,7 +41,7 @@ def right_edge(size: int) -> list[TilePath]:
     """The last bundle and the last tile of each level of a tree."""
     edge: list[TilePath] = []
     for level in range(TILE_LEVELS):
-        width = size >> (_LEVEL_BITS * level)
+        width = size >> (TILE_HEIGHT * level)
         if not width:
             break
         number = (width - 1) // TILE_WIDTH

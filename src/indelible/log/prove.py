@@ -91,8 +91,7 @@ class Prover:
             chunk = decode_chunk(row, whole=False)
             if chunk.first > span.first + len(entries):
                 break
-            low = max(0, span.first - chunk.first)
-            high = min(chunk.last, span.last) - chunk.first + 1
+            low, high = chunk.places(*span)
             entries += [encode_entry(chunk.entry(at)) for at in range(low, high)]
         if len(entries) != span.last - span.first + 1:
             raise LookupError(f"entries {span.first} to {span.last} are not all there")

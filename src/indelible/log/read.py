@@ -104,8 +104,7 @@ class EventReader:
         writers: dict[bytes, int] = {}
         writer_of: list[int] = []
         for chunk in self.chunks(log, span):
-            skip = max(0, span.first - chunk.first)
-            keep = min(chunk.last, span.last) - chunk.first + 1
+            skip, keep = chunk.places(*span)
             part = Packed(chunk.payload, array("Q", chunk.lengths))[skip:keep]
             payloads.append(part.joined)
             size += len(payloads[-1])

@@ -70,12 +70,8 @@ class Sampler:
     async def run(self) -> None:
         """Look until cancelled; not at all where the rate is 0."""
         while self._rate:
-            looking = asyncio.ensure_future(asyncio.to_thread(self.look))
             try:
-                look = await asyncio.shield(looking)
-            except asyncio.CancelledError:
-                await asyncio.gather(looking, return_exceptions=True)  # it reads a store that is to be closed
-                raise
+                look = await asyncio.to_thread(self.look)
             except (StoreError, OSError, LookupError, TypeError, ValueError):
                 structlog.get_logger().exception("stored events could not be checked again; that goes on")
                 look = Look(0, [])

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from indelible.log.chunk import SALT_BYTES, WRITER_BYTES, Chunk, KeyUse, encode_meta
-from indelible.merkle.entry import commit_payloads, entry_leaf_hashes
+from indelible.merkle.entry import commit_payloads
 from indelible.model.types import LogInfo
 from indelible.store.base import ChunkRow
 
@@ -73,7 +73,7 @@ def ref_of(key: str, data: bytes, version: str | None) -> Ref:
 
 def cut(chunk: Chunk, first: int, last: int) -> Chunk:
     """The part of a chunk from sequence `first` to `last`, both inside."""
-    low, high = max(0, first - chunk.first), min(chunk.last, last) - chunk.first + 1
+    low, high = chunk.places(first, last)
     if (low, high) == (0, chunk.events):
         return chunk
     begin = sum(chunk.lengths[:low])
@@ -200,10 +200,7 @@ def rebuilt(run: Chunk) -> tuple[ChunkRow, list[bytes]]:
         ValueError: a number is none that an entry can have.
     """
     commitments = commit_payloads(run.salts, run.payloads())
-    writers: bytes | list[bytes] = run.writers[0]
-    if run.writer_of:
-        writers = [run.writers[place] for place in run.writer_of]
-    leaves = entry_leaf_hashes(run.first, run.time, writers, commitments)
+    leaves = run.entry_hashes(commitments)
     meta = encode_meta(
         run.writers,
         run.writer_of,

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from indelible.log.treecheck import WIDTH
 from indelible.merkle.frontier import TILE_HEIGHT
 from indelible.merkle.hashing import HASH_BYTES
-from indelible.merkle.tiles import tile_width
+from indelible.merkle.tiles import TILE_LEVELS, tile_width
 from indelible.store.base import HeadRow, Reader
 
-_LEVEL_MAX = 7  # of tiles, in a tree of 2^63 leaves
 _TILES_A_READ = 1_024
 
 
@@ -57,4 +56,4 @@ def tiles_beyond(reader: Reader, log: int, head: HeadRow) -> Iterator[str]:
 
 def _width(level: int, tile: int, size: int) -> int:
     """How many nodes of a tile the head covers, 0 of one that no tree has."""
-    return tile_width(level, tile, size) if 1 <= level <= _LEVEL_MAX and tile >= 0 else 0
+    return tile_width(level, tile, size) if 1 <= level < TILE_LEVELS and tile >= 0 else 0

@@ -148,7 +148,7 @@ class Witnesses:
         if witnessed is not None and not (self.fail_open and behind):
             return witnessed
         head = await self._publisher.signed(info)
-        return head if self.fail_open and self._show(submission, head) else self._refuse(head)
+        return self._unwitnessed(submission, head)
 
     async def at_least(self, info: LogInfo, size: int) -> Published:
         """See `publish.Witnessing`."""
@@ -159,7 +159,7 @@ class Witnesses:
         witnessed = await submission.wait(size, self._limits.witness_wait_seconds)
         if witnessed is not None:
             return witnessed
-        return head if self.fail_open and self._show(submission, head) else self._refuse(head)
+        return self._unwitnessed(submission, head)
 
     def _of(self, info: LogInfo) -> Submission:
         submission = self._submissions.get(info.key)
@@ -170,18 +170,19 @@ class Witnesses:
                 self._tasks.append(self._loop.create_task(self._drive(submission)))
         return submission
 
-    def _show(self, submission: Submission, head: Published) -> bool:
+    def _unwitnessed(self, submission: Submission, head: Published) -> Published:
+        """A head that lacks cosignatures, where the operator has it served all the same."""
+        if not self.fail_open:
+            raise Problem(
+                "not_witnessed_yet",
+                f"the head of {head.size} events lacks the cosignatures that this deployment's policy"
+                " asks for",
+                size=head.size,
+                retry_after=max(1, int(self._limits.witness_wait_seconds)),
+            )
         submission.shown = max(submission.shown, head.size)
         telemetry.unwitnessed_served_total.inc()
-        return True
-
-    def _refuse(self, head: Published) -> Published:
-        raise Problem(
-            "not_witnessed_yet",
-            f"the head of {head.size} events lacks the cosignatures that this deployment's policy asks for",
-            size=head.size,
-            retry_after=max(1, int(self._limits.witness_wait_seconds)),
-        )
+        return head
 
     # ------------------------------------------------------------------ the submitter of one log
 

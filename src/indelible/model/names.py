@@ -5,6 +5,9 @@ import uuid
 
 from indelible.model.errors import Problem
 
+AUDIT_LOG = "_audit"
+"""Every workspace's log of what changed in it, and of who asked."""
+
 HEAD_LOG = "_heads"
 HEAD_EVENT = "indelible.head"
 """The deployment's log of heads, and the type of its events."""

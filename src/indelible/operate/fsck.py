@@ -14,6 +14,7 @@ from indelible.log.recompute import Finding, Watched
 from indelible.model.clock import SYSTEM_CLOCK
 from indelible.model.instants import format_micros
 from indelible.model.limits import Limits
+from indelible.model.names import AUDIT_LOG
 from indelible.model.types import LogInfo
 from indelible.operate import objectcheck
 from indelible.operate.accounts import Account, id_of
@@ -21,7 +22,6 @@ from indelible.operate.differences import UNREADABLE, Count, Difference, at
 from indelible.operate.inventory import Inventory, Workspace
 from indelible.operate.rows import Unlike, compare
 from indelible.operate.sites import Progress, Site
-from indelible.service.audit import AUDIT_LOG
 from indelible.store.base import StoreError, StoreRefused
 
 FUTURE_MICROS = 5_000_000

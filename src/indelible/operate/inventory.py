@@ -4,15 +4,15 @@ import uuid
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from indelible.model.names import parse_uuid
+from indelible.model.names import AUDIT_LOG, parse_uuid
 from indelible.model.types import NO_AUTH_WRITER, ROOT_WRITER, SERVER_WRITER, LogInfo
 from indelible.operate.accounts import Account, id_of
 from indelible.operate.differences import UNREADABLE, Difference, at
 from indelible.operate.rows import WorkspaceRows
-from indelible.operate.sites import PAGE, Site
-from indelible.service.audit import AUDIT_LOG
+from indelible.operate.sites import Site
 from indelible.service.workspaces import SYSTEM_WORKSPACE
 from indelible.store.base import HeadRow, ViewRow, WorkspaceRow
+from indelible.store.paging import log_pages
 
 
 @dataclass(slots=True)
@@ -107,13 +107,10 @@ class Inventory:
 
     def _logs_of(self, workspace: Workspace, key: int) -> list[LogInfo]:
         """The workspace's logs as they are now, or as they were read one by one where a row is damaged."""
-        found: list[LogInfo] = []
         try:
-            while page := self._site.reader.logs(key, found[-1].name if found else "", PAGE):
-                found += page
+            return [info for page in log_pages(self._site.reader, key) for info in page]
         except UNREADABLE:
             return workspace.infos
-        return found
 
     def retired(self, workspace: Workspace) -> Iterator[ViewRow]:
         """Versions of views of which none is in use any more, which are found by what `_audit` says."""

@@ -8,13 +8,11 @@ from indelible.log.chunk import Chunk
 from indelible.log.idempotency import epoch_of
 from indelible.log.segment import Ref, SegmentError, decode_segment, rebuilt
 from indelible.merkle.frontier import EMPTY_FRONTIER, encode_frontier, extend, root
-from indelible.merkle.hashing import EMPTY_ROOT
 from indelible.model.instants import MICROS_PER_SECOND
 from indelible.model.limits import Limits
 from indelible.model.types import LogInfo
+from indelible.service.logs import EMPTY_HEAD
 from indelible.store.base import HeadRow, NodeRow, Store, Transaction
-
-EMPTY_HEAD = HeadRow(0, 0, 0, EMPTY_ROOT, b"")
 
 
 class Layer:

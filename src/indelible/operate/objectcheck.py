@@ -59,7 +59,7 @@ def components(objects: Objects) -> Iterator[Broken]:
 
 def of_view(objects: Objects, info: LogInfo, row: ViewRow) -> Iterator[Watched | Broken]:
     """What a version of a view needs and has: its component, its snapshots."""
-    if objects.get(component_key(row.component_sha256)) is None:
+    if objects.start(component_key(row.component_sha256), 1) is None:
         yield Broken("component", f"view {row.name}: its component {row.component_sha256} is missing")
     folder = f"views/{uuid.UUID(bytes=row.view_id)}/{row.version}/"
     for key in objects.list(folder):

@@ -14,7 +14,7 @@ from indelible.log.archive_manifest import ArchivedLog, ArchiveError, Chain, arc
 from indelible.log.archive_state import State, StateError, decode_state
 from indelible.log.keyring import Keyring
 from indelible.log.publish import checkpoint_key
-from indelible.log.segment import HEADER_BYTES, Ref, SegmentError, decode_header
+from indelible.log.segment import HEADER_BYTES, Header, Ref, SegmentError, decode_header
 from indelible.log.signers import Signers
 from indelible.model.clock import SYSTEM_CLOCK
 from indelible.model.limits import DEFAULT_LIMITS
@@ -164,8 +164,8 @@ def _build(
             info = infos.get(archived.log_id)
             if info is None or info.origin != archived.origin:
                 raise ArchiveError(f"log {archived.log_id} is not among the rows of its workspace")
-            for ref in _segments(objects, archived):
-                layer.events(info, ref, _fetched(objects, ref), archived.time_floor)
+            for ref, data in _segments(objects, archived):
+                layer.events(info, ref, data, archived.time_floor)
                 progress("rebuilding", done + layer.size, total)
             done += archived.size
             _check_head(layer, keys, info, archived)
@@ -183,27 +183,39 @@ def _build(
     folder.rmdir()
 
 
-def _segments(objects: Objects, archived: ArchivedLog) -> Iterator[Ref]:
-    """The segments of a log, the first one first: found from the last one back, by their headers alone."""
-    refs, expected, at = [archived.last], archived.size, archived.last
-    while True:
-        if not at.key.startswith(f"events/{archived.log_id}/"):
-            raise ArchiveError(f"{at.key} is no segment of log {archived.log_id}")
-        data = objects.start(at.key, HEADER_BYTES)
-        if data is None:
-            raise ArchiveError(f"{at.key} is missing")
-        try:
-            header = decode_header(data)
-        except SegmentError as error:
-            raise ArchiveError(f"{at.key} was changed: {error}") from None
-        if header.last != expected or header.origin != archived.origin:
-            raise ArchiveError(f"{at.key} is not the segment that ends at event {expected} of its log")
-        if (header.previous is None) != (header.first == 1):
-            raise ArchiveError(f"{at.key} does not begin where the segment before it ends")
-        if header.previous is None:
-            return reversed(refs)
-        expected, at = header.first - 1, header.previous
-        refs.append(at)
+def _segments(objects: Objects, archived: ArchivedLog) -> Iterator[tuple[Ref, bytes]]:
+    """The segments of a log with their bytes, the first one first; an error names the changed one."""
+    refs = [archived.last]
+    try:
+        header = _header(objects, archived, archived.last, archived.size)
+        while header.previous is not None:
+            refs.append(header.previous)
+            header = _header(objects, archived, header.previous, header.first - 1)
+        for ref in reversed(refs):
+            yield ref, _fetched(objects, ref)
+    except ArchiveError:
+        # A segment that was changed may have named the ones before it wrongly: the last such is to blame.
+        for ref in refs:
+            _fetched(objects, ref)
+        raise
+
+
+def _header(objects: Objects, archived: ArchivedLog, ref: Ref, expected: int) -> Header:
+    """What the first line of a segment says: it ends at event `expected`, and names the one before it."""
+    if not ref.key.startswith(f"events/{archived.log_id}/"):
+        raise ArchiveError(f"{ref.key} is no segment of log {archived.log_id}")
+    data = objects.start(ref.key, HEADER_BYTES)
+    if data is None:
+        raise ArchiveError(f"{ref.key} is missing")
+    try:
+        header = decode_header(data)
+    except SegmentError as error:
+        raise ArchiveError(f"{ref.key} was changed: {error}") from None
+    if header.last != expected or header.origin != archived.origin:
+        raise ArchiveError(f"{ref.key} is not the segment that ends at event {expected} of its log")
+    if (header.previous is None) != (header.first == 1):
+        raise ArchiveError(f"{ref.key} does not begin where the segment before it ends")
+    return header
 
 
 def _check_head(layer: Layer, keys: Keyring, info: LogInfo, archived: ArchivedLog) -> None:

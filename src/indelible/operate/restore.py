@@ -55,8 +55,8 @@ def restore(
         data: must not hold anything.
         master_secret: the file with the master secret, when the backup has none.
         published: the objects of the original (a folder, or s3://BUCKET/PREFIX), whose operator declares
-            it dead by giving them. With them, logs
-            that are no older than their published heads can be continued.
+            it dead by giving them. With them, logs that are no older than their published heads can be
+            continued.
         progress: called as things go on.
 
     Raises:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,10 +28,10 @@ from indelible.store.base import HeadRow, StoreError, StoreRefused
 from indelible.store.bucket import open_objects
 from indelible.store.directory import DataDirectory
 from indelible.store.objects import Objects
+from indelible.store.paging import log_pages
 from indelible.store.sqlite_flaws import flaws
 from indelible.store.sqlite_read import SqliteReader
 
-PAGE = 256
 UNFINISHED = b"A restore into this directory was not finished. Delete the directory and restore again.\n"
 """What the database file holds until a restore is done: a server refuses it, as it is no database."""
 
@@ -93,10 +94,7 @@ class Site:
 
     def logs(self) -> Iterator[LogInfo]:
         """All logs of all workspaces."""
-        after = "0"
-        while page := self.reader.logs(None, after, PAGE):
-            yield from page
-            after = str(page[-1].key)
+        return chain.from_iterable(log_pages(self.reader))
 
     def damage(self) -> str | None:
         """What is wrong with the structure of the database, None when it is intact."""

@@ -154,7 +154,7 @@ class Appends:
         span = Span(first, first + count - 1)
         salts, leaves, time, writer = b"", b"", 0, b""
         for chunk in self._events.chunks(info.key, span):
-            low, high = max(0, span.first - chunk.first), min(chunk.last, span.last) - chunk.first + 1
+            low, high = chunk.places(*span)
             salts += chunk.salts[low * 16 : high * 16]
             leaves += chunk.leaves[low * 32 : high * 32]
             time, writer = chunk.time, chunk.writer(low)

@@ -12,7 +12,6 @@ import msgspec
 
 from indelible.log.pending import AuditEvent
 
-AUDIT_LOG = "_audit"
 _encode = msgspec.json.Encoder().encode
 
 

@@ -12,9 +12,9 @@ from indelible.log.core import Core
 from indelible.log.pending import AuditEvent, Change
 from indelible.log.read import Span
 from indelible.model.errors import Problem
-from indelible.model.names import HEAD_LOG
+from indelible.model.names import AUDIT_LOG, HEAD_LOG
 from indelible.model.types import LogInfo
-from indelible.service.audit import AUDIT_LOG, Subject, audit_event
+from indelible.service.audit import Subject, audit_event
 from indelible.service.types import Caller
 from indelible.store.base import Transaction
 

@@ -94,7 +94,7 @@ def lines_of(events: EventReader, log: int, span: Span, names: WriterNames) -> I
 
 
 def _chunk_lines(chunk: Chunk, span: Span) -> list[Line]:
-    low, high = max(0, span.first - chunk.first), min(chunk.last, span.last) - chunk.first + 1
+    low, high = chunk.places(*span)
     time = format_micros(chunk.time)
     writers = [str(uuid.UUID(bytes=writer)) for writer in chunk.writers]
     of, salts, first = chunk.writer_of, chunk.salts.hex(), chunk.first

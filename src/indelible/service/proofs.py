@@ -4,14 +4,12 @@ import asyncio
 
 from indelible.log.core import Core
 from indelible.log.keyring import Keys
-from indelible.merkle.tiles import TilePath, parse_tile_path, partial_width
+from indelible.merkle.tiles import TILE_WIDTH, TilePath, parse_tile_path, partial_width
 from indelible.model.errors import Problem
 from indelible.model.instants import format_micros
 from indelible.model.types import LogInfo
 from indelible.service.ranges import Ranges, Wanted
 from indelible.service.types import Caller, ConsistencyAnswer, InclusionAnswer, RangeAnswer
-
-TILE_WIDTH = 256
 
 
 class Proofs:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from indelible.log.core import Core
 from indelible.log.pending import AuditEvent, Change
 from indelible.model.errors import Problem
-from indelible.model.names import check_name
+from indelible.model.names import AUDIT_LOG, check_name
 from indelible.model.types import LogInfo
 from indelible.service import secrets
-from indelible.service.audit import AUDIT_LOG, Subject, audit_event
+from indelible.service.audit import Subject, audit_event
 from indelible.service.keys import key_created, key_info
 from indelible.service.logs import LogMaker
 from indelible.service.types import SCOPES, Caller, KeyInfo, WorkspaceInfo

@@ -60,6 +60,10 @@ class StoreRefused(StoreError):
     """The store cannot be opened; the text says why and what to do."""
 
 
+class StoreClosed(Exception):
+    """A reader was asked after the store was closed: no `StoreError`, as nothing is wrong with the store."""
+
+
 class HeadRow(NamedTuple):
     """A log's head as stored: `frontier` is the joined right edge, `time` the last event's (µs, 0 if none).
 
@@ -357,7 +361,7 @@ class Store(Protocol):
         """Bounded housekeeping between transactions (write-ahead log), on the writer's thread."""
 
     def close(self) -> None:
-        """Close everything. No call may follow."""
+        """Close everything, after the readers' calls under way; a later one raises `StoreClosed`."""
 
 
 class Bell(Protocol):

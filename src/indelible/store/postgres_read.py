@@ -15,6 +15,7 @@ from indelible.store.base import (
     HeadRow,
     KeyRow,
     LogKeyRow,
+    StoreClosed,
     StoreUnavailable,
     ViewRow,
     WorkspaceRow,
@@ -73,12 +74,19 @@ class PostgresReader:
 
     @contextmanager
     def connection(self) -> Iterator[AnyConnection]:
-        """Borrow a session; one that is lost meanwhile is not given back."""
+        """Borrow a session; one that is lost meanwhile is not given back.
+
+        Raises:
+            StoreClosed: the store was closed.
+            StoreUnavailable: the database does not answer, or all sessions are in use.
+        """
         try:
             session = self._pool.get(timeout=POOL_SECONDS)
         except queue.Empty:
             raise StoreUnavailable("all sessions with the database are in use") from None
         try:
+            if self._closed:
+                raise StoreClosed("the store was closed")
             if session is None:
                 session = self._link.connect(READER)
             yield session
@@ -86,14 +94,12 @@ class PostgresReader:
             self._pool.put(None if session is None or session.closed else session)
 
     def close(self) -> None:
-        """Close the sessions, which must all be back in the pool. Closing again does nothing."""
-        if self._closed:
-            return
+        """Close the sessions as they come back: a thread of work that was given up may still hold one."""
         self._closed = True
-        for _ in range(self._size):
-            session = self._pool.get()
+        for session in [self._pool.get() for _ in range(self._size)]:
             if session is not None:
                 session.close()
+            self._pool.put(None)  # who waits for one learns that the store was closed
 
     def rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """Run one statement that reads, and return all rows.

@@ -18,6 +18,7 @@ from indelible.store.base import (
     KeyRow,
     LogKeyRow,
     StoreBroken,
+    StoreClosed,
     StoreError,
     StoreFull,
     ViewRow,
@@ -95,6 +96,7 @@ class SqliteReader:
     """Implements `store.base.Reader`. Each call borrows a connection, so any thread may call."""
 
     def __init__(self, path: Path, connections: int = 4) -> None:
+        self._closed = False
         self._pool: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
         self._all = [self._open(path) for _ in range(connections)]
         for connection in self._all:
@@ -109,9 +111,15 @@ class SqliteReader:
 
     @contextmanager
     def connection(self) -> Iterator[apsw.Connection]:
-        """Borrow a read-only connection for one short statement."""
+        """Borrow a read-only connection for one short statement.
+
+        Raises:
+            StoreClosed: the store was closed.
+        """
         connection = self._pool.get()
         try:
+            if self._closed:
+                raise StoreClosed("the store was closed")
             yield connection
         except apsw.Error as error:
             raise translate(error) from error
@@ -119,9 +127,11 @@ class SqliteReader:
             self._pool.put(connection)
 
     def close(self) -> None:
-        """Close the connections; they must all be back in the pool."""
-        for connection in self._all:
+        """Close the connections as they come back: a thread of work that was given up may still hold one."""
+        self._closed = True
+        for connection in [self._pool.get() for _ in self._all]:
             connection.close()
+            self._pool.put(connection)  # who waits for one learns that the store was closed
 
     def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         with self.connection() as connection:

@@ -266,6 +266,22 @@ def test_a_segment_that_fits_in_itself_is_refused_all_the_same(
         rebuilt(original, archive, tmp_path)
 
 
+@pytest.mark.parametrize("named", ["key", "sha256"])
+def test_a_segment_that_names_the_one_before_it_wrongly_is_itself_to_blame(
+    original: Original, archive: Path, tmp_path: Path, named: str
+) -> None:
+    """The object that an operator is sent to is the one that was changed, not one that is as it was."""
+    place = max(files_of(archive, f"events/{original.logs[0].removeprefix('/logs/')}"))
+    header, rest = place.read_bytes().split(b"\n", 1)
+    said = json.loads(header)
+    said["previous"][named] = said["previous"][named][:-1] + (
+        "0" if said["previous"][named][-1] != "0" else "1"
+    )
+    place.write_bytes(json.dumps(said, separators=(",", ":")).encode() + b"\n" + rest)
+    with pytest.raises(StoreRefused, match=f"{place.name} was changed"):
+        rebuilt(original, archive, tmp_path)
+
+
 def test_a_manifest_of_another_secret_or_a_gap_is_refused(
     original: Original, archive: Path, tmp_path: Path
 ) -> None:

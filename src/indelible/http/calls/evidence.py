@@ -5,7 +5,8 @@ from urllib.parse import quote, urlencode
 from indelible.http.params import integer, text
 from indelible.http.ports import ServicesPort
 from indelible.http.request import Headers, Request, Stream
-from indelible.http.table import EVIDENCE, Reply, Route
+from indelible.http.table import Reply, Route
+from indelible.notes.evidence import MEDIA_TYPE
 from indelible.service.ranges import Wanted
 
 
@@ -17,7 +18,7 @@ async def export(request: Request, services: ServicesPort) -> Stream:
     query = f"/logs/{quote(log, safe='')}/evidence" + (f"?{given}" if given else "")
     made = await services.evidence.export(request.caller, log, wanted, query=query)
     headers: Headers = [
-        ("content-type", EVIDENCE),
+        ("content-type", MEDIA_TYPE),
         ("content-disposition", f'attachment; filename="{made.file_name}"'),
         ("cache-control", "no-store"),
     ]
@@ -31,7 +32,7 @@ ROUTES = (
         "exportEvidence",
         "Get events with everything that proves them, as one zip of any size (docs/formats.md)",
         export,
-        (Reply(200, "The zip", {EVIDENCE: None}, ("Content-Disposition", "Cache-Control")),),
+        (Reply(200, "The zip", {MEDIA_TYPE: None}, ("Content-Disposition", "Cache-Control")),),
         "Proofs",
         params=(
             integer("first", "The first event; 1 when it is left out.", least=1),
@@ -54,6 +55,6 @@ ROUTES = (
             "beyond_head",
             "read_only",
         ),
-        produces=(EVIDENCE,),
+        produces=(MEDIA_TYPE,),
     ),
 )
