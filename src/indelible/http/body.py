@@ -12,6 +12,7 @@ from indelible.model.errors import Problem
 from indelible.model.limits import KIB, Limits
 
 UNCOUNTED_BYTES = 64 * KIB  # a body this small is not counted: connections times this stay affordable
+_JOINED_AT_ONCE_BYTES = 1 << 20  # a larger body is put together on a thread: it holds up all others for long
 _GRACE_SECONDS = 10  # the first bytes may take this long before the least rate counts
 
 
@@ -98,6 +99,8 @@ async def read_body(
         raise Problem("malformed", str(error)) from None
     except TimeoutError:
         raise Problem("request_timeout", "send the body faster", least_bytes_per_second=KIB) from None
+    if exchange.received > _JOINED_AT_ONCE_BYTES:
+        return await asyncio.to_thread(exchange.take)
     return exchange.take()
 
 
