@@ -4,7 +4,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,8 +25,17 @@ class Receipt(NamedTuple):
 class Nodes:
     """Nodes that may be killed and started again; clients ask whichever lives."""
 
-    def __init__(self, data: Path, url: str, count: int = 3) -> None:
+    def __init__(
+        self,
+        data: Path,
+        url: str,
+        count: int = 3,
+        options: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self._data = data
+        self._options = options
+        self._env = env
         self.url = url
         self.servers: list[RunningServer | None] = [None] * count
         self.ended: list[str] = []
@@ -35,7 +44,7 @@ class Nodes:
 
     def start(self, at: int) -> None:
         """Start a node; the first of all makes the deployment."""
-        self.servers[at] = start_server(self._data, "--database", self.url)
+        self.servers[at] = start_server(self._data, "--database", self.url, *self._options, env=self._env)
 
     def kill(self, at: int) -> None:
         """End a node as a crash does."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Literal, Self
 
 Loss = Literal["none", "request", "answer"]
-"""Of the next COMMIT: nothing; COMMIT itself; only what the server answers to it."""
+"""Of a COMMIT: nothing; COMMIT itself; only what the server answers to it."""
 
 _PIECE = 1 << 16
 
@@ -19,6 +19,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.loss: Loss = "none"
+        self._of = b""
         self.lost = threading.Event()
         self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -30,9 +31,10 @@ class Proxy:
         self._listener.close()
         self.cut()
 
-    def lose(self, loss: Loss) -> None:
-        """Lose this of the next COMMIT, and the connection with it."""
+    def lose(self, loss: Loss, of: bytes = b"") -> None:
+        """Lose this of the next COMMIT after `of` went by, and the connection with it."""
         self.lost.clear()
+        self._of = of
         self.loss = loss
 
     def cut(self) -> None:
@@ -59,9 +61,12 @@ class Proxy:
     def _forward(
         self, source: socket.socket, target: socket.socket, to_server: bool, dropping: threading.Event
     ) -> None:
+        went_by = b""
         try:
             while data := source.recv(_PIECE):
-                if to_server and self.loss != "none" and b"COMMIT\0" in data:
+                if to_server and self.loss != "none":
+                    went_by += data
+                if self._of in went_by and to_server and self.loss != "none" and b"COMMIT\0" in data:
                     loss, self.loss = self.loss, "none"
                     if loss == "request":
                         break

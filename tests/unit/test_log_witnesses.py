@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -127,15 +128,16 @@ def test_what_is_kept_grows_in_size_or_cosignatures(tmp_path: Path) -> None:
     async def body() -> None:
         async with started(tmp_path) as (world, info):
             puts: list[tuple[int, int]] = []
-            put = world.objects.put
+            replace_object = world.objects.replace
 
-            def watched(key: str, data: bytes) -> None:
-                if key == witnessed_key(info):
+            def watched(key: str, data: bytes, seen: bytes | None) -> bool:
+                done = replace_object(key, data, seen)
+                if done and key == witnessed_key(info):
                     note = parse_note(data)
                     puts.append((parse_checkpoint(note.text).size, len(note.signatures)))
-                put(key, data)
+                return done
 
-            world.objects.put = watched  # type: ignore[method-assign]  # only watched
+            world.objects.replace = watched  # type: ignore[method-assign]  # only watched
             with (
                 lying_witness(cosigning(world, COSIGNERS[0], [])) as one,
                 lying_witness(cosigning(world, COSIGNERS[1], [])) as two,
@@ -146,11 +148,11 @@ def test_what_is_kept_grows_in_size_or_cosignatures(tmp_path: Path) -> None:
                     for number in range(2, 8):
                         await world.put(info, b"next")
                         await world.publisher.at_least(info, number)
-                    await until(lambda: puts[-1] == (7, 3))
+                    await until(lambda: puts[-1:] == [(7, 3)])
             assert puts == sorted(puts)
             stored = load_witnessed(world.objects, world.keys, info, policy)
             assert stored is not None
-            assert (stored.published.size, stored.cosigned) == (7, frozenset({"w0", "w1"}))
+            assert (stored.published.size, set(stored.cosigned)) == (7, {"w0", "w1"})
 
     run(body())
 
@@ -225,5 +227,43 @@ def test_a_kept_head_beyond_the_published_stops_the_log(tmp_path: Path) -> None:
                 witnesses.start([info])
                 await until(lambda: bool(older.gate.refused()))
                 assert "a head of 2 events was cosigned" in older.gate.refused()[0].found
+
+    run(body())
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_a_larger_head_that_stands_outside_is_another_nodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stands: bool
+) -> None:
+    """Between two nodes a witness may see the later head first. One that nobody published stops the log."""
+    monkeypatch.setattr(Publisher, "shared", property(lambda _publisher: True))
+
+    async def body() -> None:
+        async with started(tmp_path) as (world, info):
+            asked: list[tuple[int, int]] = []
+            cosign, asked_first, published = cosigning(world, COSIGNERS[0], asked), Event(), Event()
+
+            def answer(body: bytes) -> tuple[int, bytes]:
+                if not asked_first.is_set():
+                    asked_first.set()
+                    assert published.wait(20)
+                    return 409, b"3\n" if stands else b"4\n"
+                if parse_add(body).old_size != 3:
+                    return 409, b"3\n"
+                return cosign(body)
+
+            with lying_witness(answer) as url:
+                async with witnessed(world, [url], "all") as (witnesses, found):
+                    witnesses.start([info])
+                    await until(asked_first.is_set)
+                    await world.put(info, b"two", b"three")
+                    await world.publisher.signed(info, 3)
+                    published.set()
+                    if stands:
+                        await until(lambda: asked == [(3, 3)])
+                        assert (await world.publisher.at_least(info, 3)).size == 3
+                    else:
+                        await until(lambda: bool(found))
+                    assert bool(found) is not stands
 
     run(body())

@@ -91,7 +91,7 @@ class Server:
         self._fatal = asyncio.Event()
         self._core = self._compose(signers, clock)
         if self._shared is not None:
-            guard_signing(self._shared, self._core)
+            guard_signing(self._shared, self._core, self._archiver)
         self._http = HttpServer()
         self._tasks: set[asyncio.Task[None]] = set()
         self._services: Services | None = None

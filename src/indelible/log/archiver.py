@@ -4,6 +4,9 @@ A pass takes the logs that are due, seals their events up to a published head, t
 workspaces with `_audit` up to a head of the same moment, and last one manifest that names all of it: until
 that stands, nothing of the pass counts. What is due is a log whose oldest event outside the archive is
 `archive_age_seconds` old; what has a full segment is sealed before.
+
+Of several nodes on one store one archives at a time, whatever any of them committed. Were two to do it, the
+first manifest of a number would stand and the other's pass would not count.
 """
 
 import asyncio
@@ -17,6 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 import structlog
 
 from indelible import telemetry
+from indelible.log.alone import Guard, alone
 from indelible.log.archive import Sealed, Sealer
 from indelible.log.archive_manifest import (
     ArchivedLog,
@@ -39,7 +43,7 @@ from indelible.model.instants import MICROS_PER_SECOND, format_micros
 from indelible.model.limits import Limits
 from indelible.model.names import AUDIT_LOG
 from indelible.model.types import LogInfo
-from indelible.store.base import HeadRow, Reader, StoreError, WorkspaceRow
+from indelible.store.base import HeadRow, Reader, StoreConflict, StoreError, WorkspaceRow
 from indelible.store.objects import Objects, ObjectsDiffer, create_same
 from indelible.store.paging import log_pages
 
@@ -100,6 +104,7 @@ class Archiver:
         self._free_at = 0.0  # on the loop's clock: when the next segment may be sealed
         self._threads = ThreadPoolExecutor(max(1, limits.archive_parallel_puts), thread_name_prefix="archive")
         self._failures: list[str] = []  # of this pass, log by log
+        self.guard: Guard | None = None  # where the store is shared
 
     def committed(self, heads: Mapping[int, HeadRow]) -> None:
         """Note that these logs have a new head. On the event loop."""
@@ -131,11 +136,25 @@ class Archiver:
             structlog.get_logger().warning("the archive is behind; it goes on after the next start")
 
     async def archive(self, *, everything: bool = False) -> bool:
-        """One pass; False where it failed, of which it was told."""
+        """One pass, unless another process is at one; False where it failed, of which it was told."""
+        if self.guard is None:
+            return await self._archive(everything=everything)
+        try:
+            async with alone(self.guard("archive"), self._threads):
+                return await self._archive(everything=everything)
+        except StoreConflict:
+            return True  # another process archives
+        except StoreError as error:
+            self._tell(str(error))
+            return False
+
+    async def _archive(self, *, everything: bool) -> bool:
         self._failures.clear()
         try:
-            if self._chain is None:
+            if self._chain is None or (self.guard and await self._thread(self._is_followed, self._chain)):
                 await self._thread(self._load)
+            elif self.guard:
+                await self._thread(self._look_around)
             await self._pass(everything=everything)
         except (OSError, StoreError, ObjectsDiffer, ArchiveError, LookupError, ValueError) as error:
             self._failures.append(str(error))
@@ -312,6 +331,13 @@ class Archiver:
             raise ArchiveError(f"{self._objects.place} holds the archive of {chain.deployment}")
         self._chain = chain
         self._sealed.clear()
+        self._look_around()
+
+    def _is_followed(self, chain: Chain) -> bool:
+        return self._objects.start(manifest_key(chain.number + 1), 1) is not None
+
+    def _look_around(self) -> None:
+        """Find the logs that are behind, whoever appended to them."""
         for page in log_pages(self._reader):
             heads = self._reader.heads([info.key for info in page])
             for info in page:

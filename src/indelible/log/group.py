@@ -138,10 +138,10 @@ class GroupCommit:
         self._cleaned.clear()
         self._tallies.clear()
         with self._store.transaction() as transaction:
-            now = self._now(transaction, changes)
-            audits = self._apply(transaction, changes, now, outcomes)
+            changed = self._now(transaction, changes)
+            audits = self._apply(transaction, changes, changed, outcomes)
             locked = self._lock(transaction, group, audits, wait=wait)
-            now = now if locked.clock is None else self._timekeeper.now(locked.clock)
+            now = changed if locked.clock is None else self._timekeeper.now(locked.clock)
             skipped = {log: waiting for log, waiting in group.items() if log not in locked.heads}
             group = self._appendable(group, skipped, outcomes)
             known = self._known(transaction, group, now)
@@ -152,9 +152,9 @@ class GroupCommit:
                 if accepted:
                     heads[log], done = self._append(transaction, log, head, now, accepted)
                     outcomes += done
-            for log, events in audits.items():
+            for log, events in audits.items():  # dated as the rows that they tell of
                 head = heads.get(log, locked.heads[log])
-                heads[log] = self._append_audits(transaction, log, head, now, events)
+                heads[log] = self._append_audits(transaction, log, head, changed, events)
             if new_keys:
                 written = self._keys.write(transaction, new_keys, now)
         self._clean |= self._cleaned

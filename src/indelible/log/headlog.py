@@ -6,7 +6,7 @@ and to nobody else. Its tree says nothing about them: an entry is a salted commi
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple
@@ -69,6 +69,14 @@ def head_event(origin: str, published: Published) -> bytes:
     return msgspec.json.encode(
         {"type": HEAD_EVENT, "origin": origin, "size": published.size, "root": published.root.hex()}
     )
+
+
+def _beyond(
+    rows: Sequence[tuple[LogInfo, Published]], stored: Mapping[str, bytes]
+) -> list[tuple[LogInfo, Published]]:
+    """Of some heads those that go beyond what is listed of their logs, by another process too."""
+    listed = [decode_listed(stored.get(listed_key(info.key))) for info, _ in rows]
+    return [row for row, at in zip(rows, listed, strict=True) if at is None or at.size < row[1].size]
 
 
 class HeadLog:
@@ -191,11 +199,12 @@ class HeadLog:
             return {}
 
         def apply(transaction: Transaction, _now: int) -> tuple[dict[int, Listed], Sequence[AuditEvent]]:
-            at = transaction.lock_heads([own.key])[own.key].size
-            places = {info.key: Listed(at + n, head.size) for n, (info, head) in enumerate(rows, 1)}
+            locked = transaction.lock([], [own.key], [listed_key(info.key) for info, _ in rows])
+            at, new = locked.heads[own.key].size, _beyond(rows, locked.values)
+            places = {info.key: Listed(at + n, head.size) for n, (info, head) in enumerate(new, 1)}
             for log, listed in places.items():
                 transaction.put_meta(listed_key(log), encode_listed(listed))
-            payloads = [head_event(info.origin, head) for info, head in rows]
+            payloads = [head_event(info.origin, head) for info, head in new]
             return places, [AuditEvent(own.key, SERVER_WRITER.bytes, payload) for payload in payloads]
 
         places: dict[int, Listed] = await self._committer.change(Change(apply, decides=False))
@@ -212,6 +221,12 @@ class HeadLog:
                 self._gate.open(info)
                 found.append((info, decode_listed(self._reader.meta(listed_key(log)))))
         return found
+
+    async def _placed(self, log: int) -> Listed | None:
+        """Where a log's newest head is listed; of a shared store as it says now, since others list too."""
+        if self._heads.shared:
+            return decode_listed(await asyncio.to_thread(self._reader.meta, listed_key(log)))
+        return self._place(log)
 
     def _place(self, log: int) -> Listed | None:
         listed = self._listed.get(log)
@@ -235,7 +250,7 @@ class HeadLog:
         Raises:
             Problem: `beyond_head`, `log_behind_published_head`, `read_only`, `not_witnessed_yet`.
         """
-        listed = self._place(info.key)
+        listed = await self._placed(info.key)
         if listed is None or listed.size < min_size:
             listed = await self._list_now(info, min_size)
         own = await self.info()
@@ -245,11 +260,11 @@ class HeadLog:
     async def _list_now(self, info: LogInfo, min_size: int) -> Listed:
         await self._publisher.signed(info, min_size)
         async with self._writing:
-            listed = self._place(info.key)
+            listed = await self._placed(info.key)
             if listed is None or listed.size < min_size:
                 others = islice(self._changed - {info.key}, self._batch - 1)
                 await self._list([info.key, *others])
-                listed = self._place(info.key)
+                listed = await self._placed(info.key)
         if listed is None or listed.size < min_size:
             raise Problem("log_behind_published_head", "this log's heads are not listed; see /readyz")
         return listed

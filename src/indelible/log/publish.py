@@ -9,13 +9,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
 
 from indelible import telemetry
+from indelible.log.alone import Guard, alone
 from indelible.log.heads import Heads
 from indelible.log.keyring import Histories, Keyring
 from indelible.log.refusal import unavailable
@@ -24,12 +24,14 @@ from indelible.model.limits import Limits
 from indelible.model.types import LogInfo
 from indelible.notes.checkpoint import Checkpoint
 from indelible.notes.statements import open_checkpoint_with
-from indelible.store.base import Reader, StoreError
+from indelible.store.base import HeadRow, Reader, StoreConflict, StoreError, StoreUnavailable
 from indelible.store.objects import Objects, ObjectsDiffer, ObjectsUnreachable
 
 CACHED_CHECKPOINTS = 16_384
 Result = TypeVar("Result")
 PUBLISHING_TRIES = 8  # while other processes publish the same log
+PASSING = frozenset({"objects_unreachable", "signer_failed", "store_unavailable", "commit_unknown"})
+"""Problems of publishing that pass by themselves: what meets one waits, and is tried again."""
 SIGNING_THREADS = 4  # of their own, so that a key that answers slowly keeps no reader waiting
 
 
@@ -99,7 +101,7 @@ class Publisher:
         self.before_signing: Callable[[LogInfo, int, int], object] = lambda _info, _last, _size: None
         # Where the store is shared: makes a head this process's own, and holds a name alone among all.
         self.confirm: Callable[[int], Awaitable[None]] | None = None
-        self.guard: Callable[[str], AbstractContextManager[None]] | None = None
+        self.guard: Guard | None = None
         self._guards = asyncio.Semaphore(SIGNING_THREADS)
         self._guard_threads = ThreadPoolExecutor(SIGNING_THREADS, thread_name_prefix="guard")
 
@@ -132,12 +134,27 @@ class Publisher:
         """
         if self.witnessing is not None and self.witnessing.applies(info):
             return await self.witnessing.latest(info)
-        if self._heads.shared:  # another process may have published since
-            load = asyncio.get_running_loop().run_in_executor(self._threads, self._last, info)
-            known = await load
+        return await self.newest(info)
+
+    async def newest(self, info: LogInfo) -> Published:
+        """The last checkpoint that any process stored, cosigned or not; one is made where there is none yet.
+
+        Raises:
+            Problem: as `signed`.
+        """
+        if self._heads.shared:
+            try:
+                known = await asyncio.get_running_loop().run_in_executor(self._threads, self._last, info)
+            except ObjectsUnreachable as error:
+                raise unreachable(error) from None
             if known is not None:
                 return known
         return await self.signed(info)
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes publish the same logs."""
+        return self._heads.shared
 
     async def at_least(self, info: LogInfo, size: int) -> Published:
         """A checkpoint to serve of at least `size`, made now if need be.
@@ -191,22 +208,11 @@ class Publisher:
         async with turn:
             if self.guard is None:
                 return await work()
-            async with self._guards:
-                return await self._guarded(self.guard(f"publish/{info.key}"), work)
-
-    async def _guarded(
-        self, held: AbstractContextManager[None], work: Callable[[], Awaitable[Result]]
-    ) -> Result:
-        """Do `work` while this process alone holds the log's name."""
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.run_in_executor(self._guard_threads, held.__enter__)
-        except StoreError as error:
-            raise unavailable(error) from None
-        try:
-            return await work()
-        finally:
-            await loop.run_in_executor(self._guard_threads, held.__exit__, None, None, None)
+            try:
+                async with self._guards, alone(self.guard(f"publish/{info.key}"), self._guard_threads):
+                    return await work()
+            except (StoreUnavailable, StoreConflict) as error:
+                raise unavailable(error) from None
 
     def _ended(self, task: asyncio.Future[Any]) -> None:
         self._working.discard(task)
@@ -240,7 +246,7 @@ class Publisher:
                     except Problem as problem:  # that log is refused or waits, and the others go on
                         if problem.code.name == "objects_unreachable":
                             break  # nor would the others find it
-                        if problem.code.name in {"signer_failed", "store_unavailable", "commit_unknown"}:
+                        if problem.code.name in PASSING:
                             waiting.add(log)
                 logs.discard(log)
         finally:
@@ -271,7 +277,7 @@ class Publisher:
         """Publish the present head, unless it is; None where another process published meanwhile."""
         self._check_refused(info)
         last = self._last(info)
-        head = self._heads.own(info.key) or self._heads.get(info.key)
+        head = self._signable(info)
         if last is not None and last.size >= head.size:
             return self._keep(info, self._durable(info, self._same(info, last, head.size, head.root)))
         if self.read_only is not None:
@@ -290,6 +296,13 @@ class Publisher:
         published = self._keep(info, Published(head.size, head.root, note))
         self.on_published(info.key)
         return published
+
+    def _signable(self, info: LogInfo) -> HeadRow:
+        """The head as a clean commit of this process left it; where nothing is signed, as it is seen."""
+        own = self._heads.own(info.key)
+        if own is None and self.read_only is None:  # forgotten since it was confirmed: a commit is unknown
+            raise Problem("store_unavailable", "the log's head has to be confirmed again", retry_after=1)
+        return own or self._heads.get(info.key)
 
     def _last(self, info: LogInfo) -> Published | None:
         known = self._published.get(info.key)

@@ -1,6 +1,8 @@
 """What is known of one log's head and its cosignatures, and where the newest that suffices is kept."""
 
 import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from indelible.log.keyring import Histories
@@ -11,6 +13,8 @@ from indelible.notes.policy import WitnessPolicy
 from indelible.notes.statements import open_checkpoint_with
 from indelible.store.objects import Objects
 
+KEEPING_TRIES = 8  # while other processes keep theirs
+
 
 def witnessed_key(info: LogInfo) -> str:
     """Where a log's newest sufficiently cosigned checkpoint stands in the object store."""
@@ -18,10 +22,10 @@ def witnessed_key(info: LogInfo) -> str:
 
 
 class Stored(NamedTuple):
-    """A cosigned checkpoint as it was stored, and the witnesses of the policy whose cosignatures it has."""
+    """A cosigned checkpoint as it was stored, and the cosignatures of the policy's witnesses, by name."""
 
     published: Published
-    cosigned: frozenset[str]
+    cosigned: Mapping[str, NoteSignature]
 
 
 def load_witnessed(objects: Objects, keys: Histories, info: LogInfo, policy: WitnessPolicy) -> Stored | None:
@@ -31,13 +35,35 @@ def load_witnessed(objects: Objects, keys: Histories, info: LogInfo, policy: Wit
         ValueError: what stands there is not a checkpoint of this log, or a cosignature on it is wrong.
     """
     note = objects.get(witnessed_key(info))
-    if note is None:
-        return None
+    return None if note is None else _open(note, keys, info, policy)
+
+
+def _open(note: bytes, keys: Histories, info: LogInfo, policy: WitnessPolicy) -> Stored:
     cosigners = [witness.verifier for witness in policy.witnesses]
     checkpoint, opened = open_checkpoint_with(keys.history(info), note, cosigners)
-    found = {(line.name, line.key_id) for line in opened.verified}
-    cosigned = [w.name for w in policy.witnesses if (w.verifier.name, w.verifier.key_id) in found]
-    return Stored(Published(checkpoint.size, checkpoint.root, note), frozenset(cosigned))
+    found = {(line.name, line.key_id): line for line in opened.verified}
+    named = [(w.name, (w.verifier.name, w.verifier.key_id)) for w in policy.witnesses]
+    cosigned = {name: found[key] for name, key in named if key in found}
+    return Stored(Published(checkpoint.size, checkpoint.root, note), cosigned)
+
+
+def keep_witnessed(
+    objects: Objects, keys: Histories, info: LogInfo, policy: WitnessPolicy, own: Published
+) -> Stored | None:
+    """Store a cosigned checkpoint, but never over a larger one: that is returned, of another process.
+
+    Raises:
+        OSError: it cannot be stored, or others store theirs all the time.
+    """
+    for _ in range(KEEPING_TRIES):
+        last = objects.get(witnessed_key(info))
+        with suppress(ValueError):  # what is damaged is replaced
+            stored = None if last is None else _open(last, keys, info, policy)
+            if stored is not None and stored.published.size > own.size:
+                return stored
+        if objects.replace(witnessed_key(info), own.note, last):
+            return None
+    raise OSError("others store cosigned checkpoints of this log all the time")
 
 
 class Submission:
@@ -68,6 +94,20 @@ class Submission:
         """Ask for this head from now on, the cosignatures on another being of no use."""
         if self.head is None or self.head.size != head.size:
             self.head, self.signatures = head, {}
+
+    def adopt(self, stored: Stored, *, enough: bool) -> None:
+        """Go on from what stands outside, where it is further than what is known; `enough`: to be served."""
+        size = stored.published.size
+        if size <= self.floor:
+            return
+        self.floor = size
+        self.sizes.update(dict.fromkeys(stored.cosigned, size))
+        if self.head is None or self.head.size <= size:
+            self.take(stored.published)
+            self.signatures = {**stored.cosigned, **self.signatures}
+        if enough:
+            self.witnessed = stored.published
+            self.tell()
 
     def tell(self) -> None:
         """Wake those who wait for cosignatures."""

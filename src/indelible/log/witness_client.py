@@ -34,9 +34,10 @@ class Elsewhere(NamedTuple):
 
 
 class Contradicted(NamedTuple):
-    """It has seen another history of this log."""
+    """It has seen another history of this log; `size` is how long where it is longer than asked."""
 
     found: str
+    size: int = 0
 
 
 class Unanswered(NamedTuple):
@@ -119,7 +120,7 @@ def _conflict(body: bytes, question: Question) -> Outcome:
     except ValueError as error:
         return Unanswered(f"its conflict names no size: {error}")
     if size > question.size:
-        return Contradicted(f"it cosigned a head of {size} events, and this log never had one")
+        return Contradicted(f"it cosigned a head of {size} events, and this log never had one", size)
     if size != question.old_size:
         return Elsewhere(size)
     if size == question.size:  # as tlog-witness 1.0 answers two roots of one size

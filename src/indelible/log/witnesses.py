@@ -3,6 +3,11 @@
 One submitter a log: it takes the newest head that is signed and stored, asks all witnesses at one time, and
 keeps the head with its cosignatures in the object store as soon as they are enough. A witness that has seen
 another history stops the log: nothing more is signed for it.
+
+Where several nodes publish a log, the one that publishes a head asks for it; what each got stands in the
+object store, never replaced by a smaller one, and the others take it up from there. A head is stored before
+any witness hears of it: so a size that a witness names and that stands there is another node's, no other
+history.
 """
 
 import asyncio
@@ -19,8 +24,8 @@ from indelible.log.gate import Gate, conflict_key
 from indelible.log.keyring import Histories
 from indelible.log.policyfile import logs_of
 from indelible.log.prove import Prover
-from indelible.log.publish import Published, Publisher
-from indelible.log.submission import Submission, load_witnessed, witnessed_key
+from indelible.log.publish import PASSING, Published, Publisher
+from indelible.log.submission import Submission, keep_witnessed, load_witnessed
 from indelible.log.witness_client import (
     Contradicted,
     Cosigned,
@@ -141,6 +146,8 @@ class Witnesses:
     async def latest(self, info: LogInfo) -> Published:
         """See `publish.Witnessing`."""
         submission = self._of(info)
+        if self._publisher.shared:
+            await self._load(submission)
         witnessed = submission.witnessed
         if witnessed is None:
             witnessed = await submission.wait(0, self._limits.witness_wait_seconds)
@@ -156,6 +163,8 @@ class Witnesses:
         if submission.witnessed is not None and submission.witnessed.size >= size:
             return submission.witnessed
         head = await self._publisher.signed(info, size)
+        if self._publisher.shared:
+            submission.wake.set()  # another node may have published it, of which nobody tells
         witnessed = await submission.wait(size, self._limits.witness_wait_seconds)
         if witnessed is not None:
             return witnessed
@@ -192,7 +201,13 @@ class Witnesses:
             while not submission.ended:
                 submission.wake.clear()
                 try:
+                    if self._publisher.shared:
+                        await self._load(submission)
                     await self._round(submission, await self._newest(submission))
+                except Problem as problem:
+                    if problem.code.name not in PASSING:
+                        raise
+                    structlog.get_logger().warning("a head waits to be cosigned", why=str(problem))
                 except (OSError, StoreError, LookupError) as error:
                     structlog.get_logger().error("a head could not be read or stored", why=str(error))
                 await self._pause(submission)
@@ -205,7 +220,7 @@ class Witnesses:
             submission.tell()
 
     async def _load(self, submission: Submission) -> None:
-        """Take up what was kept before, when the policy of now is content with it."""
+        """Take up what was kept before or by another node, when the policy of now is content with it."""
         info = submission.info
         try:
             stored = await asyncio.to_thread(load_witnessed, self._objects, self._keys, info, self.policy)
@@ -214,13 +229,8 @@ class Witnesses:
                 "the kept cosigned checkpoint is damaged", log_id=str(info.log_id), why=str(error)
             )
             return
-        if stored is None:
-            return
-        submission.floor = stored.published.size
-        submission.sizes = dict.fromkeys(stored.cosigned, stored.published.size)
-        if self.policy.met(stored.cosigned):
-            submission.witnessed = stored.published
-            submission.tell()
+        if stored is not None:
+            submission.adopt(stored, enough=self.policy.met(stored.cosigned))
 
     async def _newest(self, submission: Submission) -> Published:
         """The newest signed head of a log that matches what was published.
@@ -228,16 +238,19 @@ class Witnesses:
         Raises:
             Problem: the log is refused, or nothing is signed here.
         """
+        floor = submission.floor  # another node's may rise meanwhile
         await asyncio.to_thread(self._gate.open, submission.info)
-        head = await self._publisher.signed(submission.info)
-        if head.size < submission.floor:
-            found = f"a head of {submission.floor} events was cosigned, and {head.size} are published"
+        head = await self._publisher.newest(submission.info)
+        if head.size < floor:
+            found = f"a head of {floor} events was cosigned, and {head.size} are published"
             self._publisher.on_mismatch(submission.info, found)
             raise Problem("log_behind_published_head", found)
         return head
 
     async def _round(self, submission: Submission, head: Published) -> None:
         """Ask all who can be asked about this head, until it is cosigned enough or nobody is left."""
+        if submission.head is not None and head.size < submission.head.size:
+            return  # another node came further meanwhile
         submission.take(head)
         await self._keep_if_met(submission, head)
         now = time.monotonic()
@@ -255,11 +268,12 @@ class Witnesses:
         """Wait for another head; where this one lacks cosignatures, until a witness may be asked again."""
         submission.stuck = not self.policy.met(submission.signatures)
         telemetry.checkpoints_unwitnessed.set(sum(one.stuck for one in self._submissions.values()))
-        timeout = None
+        timeout = self._limits.heads_interval_seconds if self._publisher.shared else None
         if submission.stuck:
             free = [until for name, (_, until) in submission.failures.items() if name not in submission.busy]
-            timeout = max(0.05, min(free) - time.monotonic()) if free else None
-            submission.again = asyncio.get_running_loop().time() + (timeout or math.inf)
+            again = max(0.05, min(free) - time.monotonic()) if free else None
+            submission.again = asyncio.get_running_loop().time() + (again or math.inf)
+            timeout = min(again or math.inf, timeout or math.inf) if again or timeout else None
         submission.tell()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):  # wait_for swallows a cancel that meets a wake
@@ -314,13 +328,19 @@ class Witnesses:
             if submission.head is not None and submission.head.size == head.size:
                 submission.signatures[name] = outcome.signature
                 await self._keep_if_met(submission, head)
-        elif isinstance(outcome, Contradicted):
+        elif isinstance(outcome, Contradicted) and not await self._stands(submission, outcome.size):
             self._note(name, "conflict", outcome.found)
             await self._stop(submission, witness, head, outcome.found)
         else:
-            why = outcome.why if isinstance(outcome, Unanswered) else "it named another size"
+            why = outcome.why if isinstance(outcome, Unanswered) else "it was asked about a later head"
             self._note(name, "failed", why)
             self._failed(submission, witness)
+
+    async def _stands(self, submission: Submission, size: int) -> bool:
+        """Whether another node stored a head so large: the next question is about that, and proves it."""
+        if not size or not self._publisher.shared:
+            return False
+        return (await self._publisher.newest(submission.info)).size >= size
 
     def _note(self, name: str, outcome: str, says: str) -> None:
         telemetry.witness_asked_total.labels(name, outcome).inc()
@@ -337,12 +357,18 @@ class Witnesses:
             current = submission.head is not None and submission.head.size == head.size
             if not current or head.size < submission.floor or not self.policy.met(submission.signatures):
                 return
-            note = add_signatures(head.note, submission.signatures.values())
+            signatures = submission.signatures
+            in_order = [signatures[w.name] for w in self.policy.witnesses if w.name in signatures]
+            note = add_signatures(head.note, in_order)  # every node writes the same
             if submission.witnessed is not None and submission.witnessed.note == note:
                 return
-            await asyncio.to_thread(self._objects.put, witnessed_key(submission.info), note)
-            submission.floor = head.size
-            submission.witnessed = Published(head.size, head.root, note)
+            own = Published(head.size, head.root, note)
+            args = (self._objects, self._keys, submission.info, self.policy, own)
+            larger = await asyncio.to_thread(keep_witnessed, *args)
+            if larger is not None:
+                submission.adopt(larger, enough=self.policy.met(larger.cosigned))
+                return
+            submission.floor, submission.witnessed = head.size, own
             submission.tell()
 
     async def _stop(self, submission: Submission, witness: Witness, head: Published, found: str) -> None:

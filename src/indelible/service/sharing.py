@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 
+from indelible.log.archiver import Archiver
 from indelible.log.confirm import Confirmation
 from indelible.log.core import Core
 from indelible.model.errors import Problem
@@ -16,13 +17,17 @@ from indelible.store.base import HeadRow, SharedStore
 from indelible.views.residence import Residence
 
 
-def guard_signing(store: SharedStore, core: Core) -> None:
+def guard_signing(store: SharedStore, core: Core, archiver: Archiver | None) -> None:
     """Let no two processes sign for one log at once, and none a head without a clean commit of its own.
+
+    One archives at a time.
 
     When another session stands for the store, each log is compared with its published head again.
     """
     core.publisher.confirm = Confirmation(core.heads, core.committer).confirm
     core.publisher.guard = store.exclusively
+    if archiver is not None:
+        archiver.guard = store.exclusively
     core.committer.on_unknown = core.heads.forget
 
     def reconnected() -> None:

@@ -160,7 +160,8 @@ class PostgresStore:
         self._warnings.clear()
         started = time.perf_counter()
         try:
-            answer = session.execute("COMMIT").statusmessage
+            # As plain text each time: so it is one message, and can be found in what went over the wire.
+            answer = session.execute("COMMIT", prepare=False).statusmessage
         except psycopg.Error as error:
             state = error.sqlstate or ""
             if state in NOT_COMMITTED:

@@ -85,15 +85,15 @@ def test_a_lost_answer_to_commit_is_told_as_unknown_and_its_key_finds_out(tmp_pa
         with serving(settings(tmp_path, through)) as base, talking(base) as client:
             client.post("/logs", json={"name": "a"})
             assert append(client, "a", b"1").json()["sequence"] == 1
-            proxy.lose("answer")
-            document = refused(append(client, "a", b"2", "k"), 503, "commit_unknown")
+            proxy.lose("answer", of=b'"second"')
+            document = refused(append(client, "a", b'"second"', "k"), 503, "commit_unknown")
             assert document["effect"] == "unknown"
-            assert append(client, "a", b"2", "k").json()["sequence"] == 2
-            proxy.lose("request")
-            refused(append(client, "a", b"3", "l"), 503, "commit_unknown")
-            assert append(client, "a", b"3", "l").json()["sequence"] == 3
+            assert append(client, "a", b'"second"', "k").json()["sequence"] == 2
+            proxy.lose("request", of=b'"third"')
+            refused(append(client, "a", b'"third"', "l"), 503, "commit_unknown")
+            assert append(client, "a", b'"third"', "l").json()["sequence"] == 3
             payloads = [each["payload"] for each in client.get("/logs/a/events").json()["events"]]
-            assert payloads == [1, 2, 3]
+            assert payloads == [1, "second", "third"]
             eventually(lambda: "\n3\n" in client.get("/logs/a/checkpoint").text)
 
 
