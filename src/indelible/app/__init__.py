@@ -45,7 +45,7 @@ from indelible.notes.policy import WitnessPolicy
 from indelible.service.access import Access
 from indelible.service.audit import Subject
 from indelible.service.auditing import Auditing
-from indelible.service.bootstrap import Identity, default_workspace, identify
+from indelible.service.bootstrap import RESTORED, Identity, default_workspace, identify
 from indelible.service.components import Components
 from indelible.service.headlog import find_head_log
 from indelible.service.logs import LogMaker
@@ -178,7 +178,8 @@ class Server:
         keys = Keyring(store.reader, signers, limits, clock)
         publisher = Publisher(store.reader, objects, heads, keys, limits)
         gate = Gate(store.reader, objects, keys, prover, publisher)
-        if self.directory.restored_marker.exists():
+        self._restored = self.directory.restored_marker.exists() or bool(store.reader.meta(RESTORED))
+        if self._restored:
             gate.read_only = (
                 "this is a restored copy: it is read-only until its operator declares the original dead"
             )
@@ -254,7 +255,7 @@ class Server:
         self, objects: Objects, events: EventReader, prover: Prover, publisher: Publisher, clock: Clock
     ) -> Archiver | None:
         """The archive, but of a restored copy, which writes nothing."""
-        if not self.settings.archive or self.directory.restored_marker.exists():
+        if not self.settings.archive or self._restored:
             return None
         limits, reader = self.settings.limits, self._store.reader
         mirror = Mirror(objects, prover, limits)

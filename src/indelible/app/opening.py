@@ -6,11 +6,15 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 
+import structlog
+
 from indelible.config import Settings
 from indelible.log.command import SignerCommand
-from indelible.store.base import SharedStore, StoreRefused
+from indelible.store.base import StoreRefused
+from indelible.store.databases import open_shared_store
 from indelible.store.directory import DataDirectory, read_secret, write_secret
 from indelible.store.objects import ObjectsUnreachable
+from indelible.store.shared import SharedStore
 
 RETRY_SECONDS = 5.0  # between two tries to reach the object store
 
@@ -35,13 +39,9 @@ def open_shared(settings: Settings, directory: DataDirectory) -> SharedStore | N
     directory.claim(elsewhere=settings.database is not None)
     if settings.database is None:
         return None
-    try:
-        from indelible.store.postgres import PostgresStore  # noqa: PLC0415 - the embedded engine does without
-    except ImportError:
-        raise StoreRefused(
-            "PostgreSQL needs a driver; install it with: pip install 'indelible[postgres]'"
-        ) from None
-    return PostgresStore(settings.database)
+    store = open_shared_store(settings.database)
+    structlog.get_logger().info("database", **store.facts())
+    return store
 
 
 def signer_command(settings: Settings) -> SignerCommand | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from indelible.cli.exits import Exit
-from indelible.cli.operate import DATA, OBJECTS, telling
+from indelible.cli.operate import DATA, DATABASE, OBJECTS, telling
 from indelible.cli.output import cell, print_json
 from indelible.cli.session import json_option
 from indelible.config import limits_from
@@ -16,10 +16,13 @@ from indelible.config import limits_from
 @click.command()
 @DATA
 @click.option("--log", "logs", multiple=True, help="Only this log (name or id); may be given again.")
+@DATABASE
 @OBJECTS
 @json_option
-def fsck(data: Path, logs: tuple[str, ...], objects: str | None, *, as_json: bool) -> int:
-    """Recompute every event of a data directory, and name each difference by log and sequence.
+def fsck(
+    data: Path, logs: tuple[str, ...], database: str | None, objects: str | None, *, as_json: bool
+) -> int:
+    """Recompute every event of a deployment, and name each difference by log and sequence.
 
     Nothing is changed, and a server may be running on it. Exit code 1: something differs.
     """
@@ -28,7 +31,7 @@ def fsck(data: Path, logs: tuple[str, ...], objects: str | None, *, as_json: boo
 
     limits = limits_from(os.environ)
     started = time.monotonic()
-    with telling() as tell, Site(data, objects=objects) as site:
+    with telling() as tell, Site(data, objects=objects, url=database) as site:
         examination = Fsck(site, limits, tell, logs)
         for difference in examination.differences():
             if as_json:

@@ -1,5 +1,6 @@
 """`indelible backup`, `restore` and `doctor`: work on a data directory, beside a server or without one."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,12 @@ OBJECTS = click.option(
     metavar="URL",
     envvar="OBJECTS",
     help="Where its objects are: s3://BUCKET/PREFIX, or a folder; also the variable OBJECTS.",
+)
+DATABASE = click.option(
+    "--database",
+    metavar="URL",
+    envvar="DATABASE_URL",
+    help="Its PostgreSQL, where the store is not in --data; also the variable DATABASE_URL.",
 )
 DATA = click.option("--data", required=True, type=_DIRECTORY, help="The data directory.")
 
@@ -76,6 +83,11 @@ def backup(data: Path, target: Path, objects: str | None, *, include_secrets: bo
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="With --from: a checkpoint that somebody kept, which the rebuilt log must continue.",
 )
+@click.option(
+    "--database",
+    metavar="URL",
+    help="With --from: put the store into this empty PostgreSQL database instead of --data.",
+)
 @json_option
 def restore(
     backup_directory: Path | None,
@@ -84,6 +96,7 @@ def restore(
     master_secret: Path | None,
     published: str | None,
     checkpoint: Path | None,
+    database: str | None,
     *,
     as_json: bool,
 ) -> None:
@@ -95,11 +108,11 @@ def restore(
     if (backup_directory is None) == (archive is None):
         raise click.UsageError("give a BACKUP, or an archive with --from")
     if backup_directory is not None:
-        if checkpoint is not None:
-            raise click.UsageError("--checkpoint goes with --from")
+        if checkpoint is not None or database is not None:
+            raise click.UsageError("--checkpoint and --database go with --from")
         done = _from_backup(backup_directory, data, master_secret, published)
     else:
-        done = _from_archive(str(archive), data, master_secret, published, checkpoint)
+        done = _from_archive(str(archive), data, master_secret, published, checkpoint, database)
     members = {**done, "data": str(data)}
     if as_json:
         print_json(members)
@@ -120,7 +133,12 @@ def _from_backup(
 
 
 def _from_archive(
-    archive: str, data: Path, master_secret: Path | None, published: str | None, checkpoint: Path | None
+    archive: str,
+    data: Path,
+    master_secret: Path | None,
+    published: str | None,
+    checkpoint: Path | None,
+    database: str | None,
 ) -> dict[str, object]:
     from indelible.operate.rebuild import rebuild  # noqa: PLC0415 - brings the store in
 
@@ -132,20 +150,22 @@ def _from_archive(
             published=published,
             checkpoint=checkpoint,
             progress=tell,
+            database=database,
         )
     return done._asdict()
 
 
 @click.command()
 @DATA
+@DATABASE
 @OBJECTS
 @json_option
-def doctor(data: Path, objects: str | None, *, as_json: bool) -> int:
-    """Examine a data directory, beside a running server or without one. Exit code 1: something is bad."""
+def doctor(data: Path, database: str | None, objects: str | None, *, as_json: bool) -> int:
+    """Examine a deployment, beside a running server or without one. Exit code 1: something is bad."""
     from indelible.operate.doctor import examine, main_state  # noqa: PLC0415 - brings the store in
 
     with refusals():
-        checks = list(examine(data, objects))
+        checks = list(examine(data, objects, database))
     if as_json:
         print_json({"state": main_state(checks), "checks": [check._asdict() for check in checks]})
     else:
@@ -176,9 +196,12 @@ def telling() -> Iterator[Callable[[str, int, int], None]]:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Tell a data directory that refuses as a failed command."""
+    """Tell a store that refuses as a failed command, and what is logged meanwhile on standard error."""
+    import structlog  # noqa: PLC0415 - a server's library
+
     from indelible.store.base import StoreRefused  # noqa: PLC0415 - brings the store in
 
+    structlog.configure(logger_factory=lambda *_names: structlog.PrintLogger(sys.stderr))
     try:
         yield
     except StoreRefused as error:

@@ -1,4 +1,4 @@
-"""Examining a data directory: what an operator should know before an examination does.
+"""Examining a deployment: what an operator should know before an examination does.
 
 Nothing is changed, but for a scratch file that times the disk. Beside a running server it works too.
 """
@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from indelible.model.limits import DEFAULT_LIMITS
 from indelible.operate.archives import archive_state, object_lock
 from indelible.operate.differences import State, Verdict
 from indelible.operate.sites import Site
+from indelible.service.bootstrap import RESTORED
 from indelible.store.base import StoreError
 from indelible.store.sqlite import OLDEST_SQLITE
 
@@ -36,15 +37,20 @@ class Check(NamedTuple):
     says: str
 
 
-def examine(data: Path, objects: str | None = None) -> Iterator[Check]:
-    """Examine a data directory and its objects (in it, or where `objects` says), one check after the other.
+def examine(data: Path, objects: str | None = None, url: str | None = None) -> Iterator[Check]:
+    """Examine a deployment, one check after the other.
+
+    Args:
+        data: its data directory.
+        objects: where its objects are; None: in the directory.
+        url: of its PostgreSQL database; None: SQLite in the directory.
 
     Raises:
         StoreRefused: there is no store to examine, or it cannot be read at all.
     """
-    with Site(data, objects=objects) as site:
+    with Site(data, objects=objects, url=url) as site:
         yield Check("deployment", "ok", f"{site.deployment}, in {data}")
-        for name, check in _CHECKS:
+        for name, check in ((site.database.kind, _engine), *_CHECKS):
             try:
                 state, says = check(site)
             except (StoreError, OSError) as error:
@@ -58,10 +64,20 @@ def main_state(checks: list[Check]) -> State:
     return "bad" if "bad" in states else "look" if "look" in states else "ok"
 
 
-def _sqlite(site: Site) -> Verdict:
-    with site.reader.connection() as connection:
-        version = str(next(iter(connection.execute("SELECT sqlite_version()")))[0])
-    return judge_sqlite(version)
+def _engine(site: Site) -> Verdict:
+    facts = site.database.facts()
+    return judge_sqlite(facts["version"]) if site.database.kind == "sqlite" else judge_postgresql(facts)
+
+
+def judge_postgresql(facts: Mapping[str, str]) -> Verdict:
+    """Whether receipts outlive the loss of the machine that this PostgreSQL runs on."""
+    version, standbys = facts["version"], facts["synchronous_standby_names"]
+    if facts["full_page_writes"] == "off":
+        return "look", f"{version}, full_page_writes is off: a power cut can tear pages that were stored"
+    if not standbys or facts["synchronous_commit"] == "local":
+        alone = "a receipt means this one machine's disk; set synchronous_standby_names"
+        return "look", f"{version}, no synchronous standby: {alone}"
+    return "ok", f"{version}, commits wait for {standbys} ({facts['synchronous_commit']})"
 
 
 def judge_sqlite(version: str) -> Verdict:
@@ -133,10 +149,11 @@ def judge_fsync(seconds: float) -> Verdict:
 
 
 def _database(site: Site) -> Verdict:
-    damage = site.damage()
+    damage = site.database.damage()
     if damage is not None:
         return "bad", f"it is damaged ({damage}): restore a backup"
-    return "ok", f"{site.database.stat().st_size / GIB:.2f} GiB, structure intact"
+    intact = ", structure intact" if site.database.kind == "sqlite" else ""
+    return "ok", f"{site.database.size_bytes() / GIB:.2f} GiB{intact}"
 
 
 def _clock(site: Site) -> Verdict:
@@ -171,13 +188,12 @@ def _published(site: Site) -> Verdict:
 
 
 def _restored(site: Site) -> Verdict:
-    if site.directory.restored_marker.exists():
+    if site.directory.restored_marker.exists() or site.reader.meta(RESTORED):
         return "look", "restored and read-only; docs/operating.md says how to go on from it"
     return "ok", "not a restored copy"
 
 
 _CHECKS: tuple[tuple[str, Callable[[Site], Verdict]], ...] = (
-    ("sqlite", _sqlite),
     ("permissions", _permissions),
     ("master secret", _secret),
     ("room", _room),

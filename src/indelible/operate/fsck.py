@@ -93,7 +93,7 @@ class Fsck:
 
     def _of_deployment(self) -> Iterator[Difference]:
         yield from self._inventory.damaged
-        for found in self._site.flaws(self._limits.fsck_differences_per_log):
+        for found in self._site.database.flaws(self._limits.fsck_differences_per_log):
             yield Difference("database", None, None, None, None, found)
         objects, is_known = self._site.objects, self._site.reader.log_by_id
         for broken in (*objectcheck.unknown_checkpoints(objects, is_known), *objectcheck.components(objects)):

@@ -74,7 +74,7 @@ class Inventory:
         for key, infos in sorted(by_key.items()):
             if wanted is None or any(info.key in wanted for info in infos):
                 workspace = Workspace(None, infos)
-                with self._site.snapshot():
+                with self._site.database.snapshot():
                     self._read_rows(workspace, key)
                 yield workspace
 

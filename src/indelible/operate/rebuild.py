@@ -7,6 +7,7 @@ key signed. Then the new store is recomputed as any restored copy is, before a s
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,10 +36,11 @@ from indelible.operate.restore import (
     verify,
 )
 from indelible.operate.sites import Progress, Site
-from indelible.service.bootstrap import FIRST_KEY, NAME, first_public_key
+from indelible.service.bootstrap import FIRST_KEY, NAME, RESTORED, UNFINISHED, first_public_key
 from indelible.service.components import component_key
-from indelible.store.base import StoreRefused
+from indelible.store.base import Store, StoreRefused
 from indelible.store.bucket import existing_objects
+from indelible.store.databases import open_shared_store
 from indelible.store.directory import DataDirectory, write_secret
 from indelible.store.objects import LocalObjects, Objects
 from indelible.store.sqlite import SqliteStore
@@ -66,12 +68,14 @@ def rebuild(
     published: str | None,
     checkpoint: Path | None,
     progress: Progress,
+    database: str | None = None,
 ) -> Rebuilt:
     """Make the new data directory `data` from the archive at `source` (s3://BUCKET/PREFIX, or a folder).
 
     Args:
         source: the objects that the original archived to.
         data: must not hold anything.
+        database: of PostgreSQL, to hold the store instead of the directory; must be empty as well.
         master_secret: the file with the master secret; an archive never holds it.
         published: the original's objects, whose operator declares it dead by giving them. With them, logs
             that are no older than their published heads can be continued.
@@ -80,7 +84,7 @@ def rebuild(
 
     Raises:
         StoreRefused: the archive was changed, does not verify, or is older than `published` or `checkpoint`;
-            or `data` is not empty. Nothing is left in `data` then.
+            or `data` is not empty. Nothing is left in `data` then, and what is left in `database` is refused.
     """
     with refusing(f"{source} could not be restored"), _archive(source):
         objects = existing_objects(source)
@@ -91,8 +95,9 @@ def rebuild(
         states = [_state(objects, each.state) for each in chain.workspaces.values()]
         with claimed(data) as directory:
             write_secret(data / MASTER_SECRET, secret)
-            _build(objects, chain, states, directory, secret, progress)
-            with Site(data, UNCHECKED) as site:
+            with _target(directory, database) as store:
+                _build(store, objects, chain, states, directory, secret, progress)
+            with Site(data, file=UNCHECKED, url=database) as site:
                 keys = site.keyring()
                 verify(site, keys, progress, "archive")
                 if checkpoint is not None:
@@ -104,7 +109,10 @@ def rebuild(
             if restored.read_only:
                 write_file(directory.restored_marker, b"this copy was restored\n")
             sync_tree(data)
-            put_in_place(data / UNCHECKED, data / DATABASE)
+            if database is None:
+                put_in_place(data / UNCHECKED, data / DATABASE)
+            else:
+                _finish(directory, database, read_only=restored.read_only)
             return Rebuilt(*restored, manifest=chain.number, archived=chain.written or "", behind=behind)
 
 
@@ -138,7 +146,38 @@ def _state(objects: Objects, ref: Ref) -> State:
         raise ArchiveError(f"{ref.key}: {error}") from None
 
 
+@contextmanager
+def _target(directory: DataDirectory, database: str | None) -> Iterator[Store]:
+    """An empty store to fill: in the directory, under a name that no server opens, or in a database."""
+    if database is not None:
+        with closing(open_shared_store(database)) as store:
+            if store.reader.meta(NAME) or store.reader.meta(UNFINISHED) or store.reader.last_log():
+                raise StoreRefused("the database is not empty; name a new one")
+            with store.transaction() as transaction:
+                transaction.put_meta(UNFINISHED, b"1")
+            yield store
+        return
+    folder = directory.path / BUILDING
+    folder.mkdir(mode=0o700)
+    with closing(SqliteStore(folder)) as embedded:
+        yield embedded
+    (folder / DATABASE).rename(directory.path / UNCHECKED)
+    for left in folder.iterdir():
+        left.unlink()
+    folder.rmdir()
+
+
+def _finish(directory: DataDirectory, database: str, *, read_only: bool) -> None:
+    """Let servers open what was restored into a database; the last step, so that nothing before it serves."""
+    (directory.path / DATABASE).unlink()
+    directory.claim(elsewhere=True)
+    with closing(open_shared_store(database)) as store, store.transaction() as transaction:
+        transaction.put_meta(RESTORED, b"1" if read_only else b"")
+        transaction.put_meta(UNFINISHED, b"")
+
+
 def _build(
+    store: Store,
     objects: Objects,
     chain: Chain,
     states: Sequence[State],
@@ -146,41 +185,31 @@ def _build(
     secret: bytes,
     progress: Progress,
 ) -> None:
-    """Make the database beside its later place, and the objects that it needs."""
-    folder = directory.path / BUILDING
-    folder.mkdir(mode=0o700)
+    """Fill a store, and the objects that it needs."""
     signers = Signers(secret)
     local = LocalObjects(directory.objects)
-    store = SqliteStore(folder)
-    try:
-        layer = Layer(store, DEFAULT_LIMITS, SYSTEM_CLOCK.wall_micros())
-        with store.transaction() as transaction:
-            transaction.put_meta(NAME, check_deployment_name(chain.deployment or "").encode())
-            transaction.put_meta(FIRST_KEY, first_public_key(signers))
-        infos = layer.rows(states)
-        keys = Keyring(store.reader, signers, DEFAULT_LIMITS, SYSTEM_CLOCK)
-        total, done = sum(log.size for log in chain.logs.values()), 0
-        for archived in chain.logs.values():
-            info = infos.get(archived.log_id)
-            if info is None or info.origin != archived.origin:
-                raise ArchiveError(f"log {archived.log_id} is not among the rows of its workspace")
-            for ref, data in _segments(objects, archived):
-                layer.events(info, ref, data, archived.time_floor)
-                progress("rebuilding", done + layer.size, total)
-            done += archived.size
-            _check_head(layer, keys, info, archived)
-            local.put(checkpoint_key(info), archived.checkpoint.encode())
-        for info in infos.values():
-            keys.publish_statements(info, keys.keys(info), local)
-            if str(info.log_id) not in chain.logs:
-                _empty_head(objects, local, keys, info)
-        _components(objects, local, states)
-    finally:
-        store.close()
-    (folder / DATABASE).rename(directory.path / UNCHECKED)
-    for left in folder.iterdir():
-        left.unlink()
-    folder.rmdir()
+    layer = Layer(store, DEFAULT_LIMITS, SYSTEM_CLOCK.wall_micros())
+    with store.transaction() as transaction:
+        transaction.put_meta(NAME, check_deployment_name(chain.deployment or "").encode())
+        transaction.put_meta(FIRST_KEY, first_public_key(signers))
+    infos = layer.rows(states)
+    keys = Keyring(store.reader, signers, DEFAULT_LIMITS, SYSTEM_CLOCK)
+    total, done = sum(log.size for log in chain.logs.values()), 0
+    for archived in chain.logs.values():
+        info = infos.get(archived.log_id)
+        if info is None or info.origin != archived.origin:
+            raise ArchiveError(f"log {archived.log_id} is not among the rows of its workspace")
+        for ref, data in _segments(objects, archived):
+            layer.events(info, ref, data, archived.time_floor)
+            progress("rebuilding", done + layer.size, total)
+        done += archived.size
+        _check_head(layer, keys, info, archived)
+        local.put(checkpoint_key(info), archived.checkpoint.encode())
+    for info in infos.values():
+        keys.publish_statements(info, keys.keys(info), local)
+        if str(info.log_id) not in chain.logs:
+            _empty_head(objects, local, keys, info)
+    _components(objects, local, states)
 
 
 def _segments(objects: Objects, archived: ArchivedLog) -> Iterator[tuple[Ref, bytes]]:

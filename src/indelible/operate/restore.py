@@ -70,7 +70,7 @@ def restore(
         with claimed(data) as directory:
             _copy(backup, manifest, directory, progress)
             write_secret(data / MASTER_SECRET, secret)
-            with Site(data, UNCHECKED) as site:
+            with Site(data, file=UNCHECKED) as site:
                 keys = site.keyring()
                 verify(site, keys, progress, "backup")
                 if published is not None:
@@ -168,7 +168,7 @@ def verify(site: Site, keys: Keyring, progress: Progress, source: str) -> None:
     Raises:
         StoreRefused: it does not verify; the text lists what was found.
     """
-    damage = site.damage()
+    damage = site.database.damage()
     if damage is not None:
         raise StoreRefused(f"the database in the {source} is damaged ({damage}); use another {source}")
     findings = [

@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -26,11 +25,10 @@ from indelible.model.types import LogInfo
 from indelible.service.bootstrap import FIRST_KEY, NAME, first_public_key
 from indelible.store.base import HeadRow, StoreError, StoreRefused
 from indelible.store.bucket import open_objects
-from indelible.store.directory import DataDirectory
+from indelible.store.databases import Database, SqliteDatabase, open_shared_database
+from indelible.store.directory import ELSEWHERE, DataDirectory
 from indelible.store.objects import Objects
 from indelible.store.paging import log_pages
-from indelible.store.sqlite_flaws import flaws
-from indelible.store.sqlite_read import SqliteReader
 
 UNFINISHED = b"A restore into this directory was not finished. Delete the directory and restore again.\n"
 """What the database file holds until a restore is done: a server refuses it, as it is no database."""
@@ -40,28 +38,29 @@ Progress = Callable[[str, int, int], None]
 
 
 class Site:
-    """Reads a store without taking its lock. Use as a context manager.
+    """Reads a deployment's store without taking its lock. Use as a context manager.
 
     Args:
         path: the data directory.
-        database: the file in it that holds the store.
+        file: the file in it that holds the store.
         objects: where its objects are (s3://BUCKET/PREFIX, or a folder); None: in the directory.
+        url: of the PostgreSQL database that holds the store instead.
 
     Raises:
         StoreRefused: there is no store, a restore into it was not finished, or it cannot be read.
     """
 
-    def __init__(self, path: Path, database: str = "indelible.db", objects: str | None = None) -> None:
-        file = path / database
-        _check_readable(file, path)
-        self.directory = DataDirectory(path)
-        self.objects = open_objects(objects, self.directory.objects)
-        self.database = file
-        self.reader = SqliteReader(file, connections=1)
+    def __init__(
+        self, path: Path, *, file: str = "indelible.db", objects: str | None = None, url: str | None = None
+    ) -> None:
+        self.database = _opened(path, file, url)
         try:
+            self.directory = DataDirectory(path)
+            self.objects = open_objects(objects, self.directory.objects)
+            self.reader = self.database.reader
             self.deployment = self._deployment()
         except BaseException:
-            self.reader.close()
+            self.database.close()
             raise
 
     def __enter__(self) -> Self:
@@ -70,13 +69,13 @@ class Site:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.reader.close()
+        self.database.close()
 
     def _deployment(self) -> str:
         try:
             name = self.reader.meta(NAME)
         except StoreError as error:
-            raise StoreRefused(f"{self.database} is damaged or no database: {error}") from error
+            raise StoreRefused(f"{self.database.place} is damaged or no database: {error}") from error
         if name is None:
             raise StoreRefused(f"{self.directory.path} was never served")
         return name.decode()
@@ -96,34 +95,9 @@ class Site:
         """All logs of all workspaces."""
         return chain.from_iterable(log_pages(self.reader))
 
-    def damage(self) -> str | None:
-        """What is wrong with the structure of the database, None when it is intact."""
-        try:
-            with self.reader.connection() as connection:
-                found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
-        except StoreError as error:
-            return str(error)
-        return None if found == ["ok"] else "; ".join(found)
-
     def keyring(self) -> Keyring:
         """The signing keys of all logs, which open their checkpoints. Raises as `master_secret`."""
         return Keyring(self.reader, Signers(self.master_secret()), DEFAULT_LIMITS, SYSTEM_CLOCK)
-
-    def flaws(self, limit: int) -> Iterator[str]:
-        """What is wrong with the database file as such; of its structure at most `limit` things."""
-        return flaws(self.reader, limit)
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """See one moment in all that is read inside; not for long, since the server's log of pages grows."""
-        with self.reader.connection() as connection:  # the only one
-            connection.execute("BEGIN")
-        try:
-            yield
-        finally:
-            with suppress(StoreError), self.reader.connection() as connection:
-                if connection.in_transaction:  # a damaged page ends it
-                    connection.execute("ROLLBACK")
 
     def root_at(self, info: LogInfo, size: int) -> bytes:
         """The root of a log when it had `size` events, recomputed from stored hashes."""
@@ -187,10 +161,22 @@ def _tell(progress: Progress, before: int, total: int, done: int) -> None:
     progress("events", before + done, total)
 
 
+def _opened(path: Path, file: str, url: str | None) -> Database:
+    if url is None:
+        _check_readable(path / file, path)
+        return SqliteDatabase(path / file)
+    if not path.is_dir():
+        raise StoreRefused(f"{path} is no data directory; it holds the master secret of the database's logs")
+    if (path / file).exists():
+        raise StoreRefused(f"{path} holds a deployment in SQLite; leave out --database and DATABASE_URL")
+    return open_shared_database(url)
+
+
 def _check_readable(file: Path, path: Path) -> None:
-    if not file.is_file() and DataDirectory(path).elsewhere_marker.exists():
+    if not file.is_file() and (path / ELSEWHERE).exists():
         raise StoreRefused(
-            f"the database of {path} is PostgreSQL, and this command is for SQLite; see docs/deploy.md"
+            f"the database of {path} is PostgreSQL: give its URL (--database, DATABASE_URL) where a command"
+            " takes it; it is backed up with its own tools (docs/deploy.md)"
         )
     if not file.is_file():
         raise StoreRefused(f"{path} holds no store of Indelible")

@@ -17,6 +17,10 @@ from indelible.store.base import Store, StoreRefused, Transaction
 
 NAME = "deployment"
 FIRST_KEY = "first_public_key"
+UNFINISHED = "restore-unfinished"
+"""A database that has this value is refused: what was begun to be restored into it did not end."""
+RESTORED = "restored"
+"""A database that has this value is a read-only copy, whichever directory it is served with."""
 
 
 class Identity(NamedTuple):
@@ -36,8 +40,12 @@ def identify(store: Store, signers: Signers, wanted: str | None) -> Identity:
 
     Raises:
         StoreRefused: `wanted` is another name than the stored one, or no name; the master secret is not the
-            one that this store was made with.
+            one that this store was made with; a restore into it did not end.
     """
+    if store.reader.meta(UNFINISHED):
+        raise StoreRefused(
+            "a restore into this database was not finished: make an empty one, and restore again"
+        )
     public_key = first_public_key(signers)
     stored = store.reader.meta(NAME)
     if stored is None:

@@ -13,7 +13,8 @@ from indelible.service.arrivals import Arrivals
 from indelible.service.deployments import Deployments
 from indelible.service.neighbours import Neighbours
 from indelible.service.wakeups import Wakeups
-from indelible.store.base import HeadRow, SharedStore
+from indelible.store.base import HeadRow
+from indelible.store.shared import SharedStore
 from indelible.views.residence import Residence
 
 

@@ -19,7 +19,7 @@ that ended before the call began. Readers never block the writer and never wait 
 The head is the commit point of a log: rows of `chunk` and `node` beyond `HeadRow.size` do not exist.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -362,38 +362,3 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Close everything, after the readers' calls under way; a later one raises `StoreClosed`."""
-
-
-class Bell(Protocol):
-    """Tells other processes that heads moved, and is told. Nothing depends on it."""
-
-    def start(self) -> None:
-        """Begin to listen."""
-
-    def ring(self) -> None:
-        """Let the others know, soon. Cheap, from any thread."""
-
-    def stop(self) -> None:
-        """End; no call may follow."""
-
-
-class SharedStore(Store, Protocol):
-    """An engine that other processes write to as well.
-
-    `on_reconnect` is called on the writer's thread, before the first transaction on another session.
-    """
-
-    on_reconnect: Callable[[], None]
-
-    @property
-    def failure(self) -> str | None:
-        """Why the store does not answer; None while it does, as far as is known."""
-
-    def clock(self) -> int:
-        """The store's own clock, µs since 1970. Raises StoreUnavailable."""
-
-    def exclusively(self, name: str) -> AbstractContextManager[None]:
-        """Hold a name alone among all processes. Raises StoreUnavailable, StoreConflict."""
-
-    def bell(self, heard: Callable[[], None]) -> Bell:
-        """Make a bell; `heard`, on a thread of its own, is called after others rang theirs."""

@@ -10,6 +10,7 @@ from indelible.store.durable import sync
 
 MASTER_SECRET_BYTES = 32
 _OTHERS = 0o077
+ELSEWHERE = "database-elsewhere"
 
 
 class DataDirectory:
@@ -47,7 +48,7 @@ class DataDirectory:
     @property
     def elsewhere_marker(self) -> Path:
         """Present where the deployment's database is not in this directory but in PostgreSQL."""
-        return self.path / "database-elsewhere"
+        return self.path / ELSEWHERE
 
     def claim(self, *, elsewhere: bool) -> None:
         """Say once where the deployment's database is: a directory serves one deployment.

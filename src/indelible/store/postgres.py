@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import psycopg
-import structlog
 from psycopg.errors import Diagnostic
 
 from indelible import telemetry
@@ -67,19 +66,12 @@ class PostgresStore:
         try:
             self._writer = self._open()
             migrate(self._writer)
-            facts = facts_of(self._writer)
+            self._facts = facts_of(self._writer)
         except BaseException as error:
             self._drop()
             if isinstance(error, StoreUnavailable | psycopg.Error):
                 raise StoreRefused(str(translate(error))) from error
             raise
-        structlog.get_logger().info(
-            "database",
-            postgresql=facts.version,
-            synchronous_commit=facts.synchronous_commit,
-            synchronous_standby_names=facts.standbys,
-            full_page_writes=facts.full_page_writes,
-        )
         self._reader = PostgresReader(self.link)
 
     @property
@@ -91,6 +83,10 @@ class PostgresStore:
     def shared(self) -> bool:
         """See `Store`."""
         return True
+
+    def facts(self) -> Mapping[str, str]:
+        """See `SharedStore`."""
+        return self._facts.told()
 
     @property
     def failure(self) -> str | None:

@@ -6,6 +6,7 @@ was under way.
 
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import psycopg
@@ -67,6 +68,15 @@ class Facts(NamedTuple):
     synchronous_commit: str
     standbys: str
     full_page_writes: str
+
+    def told(self) -> Mapping[str, str]:
+        """What an operator should know of it."""
+        return {
+            "version": self.version,
+            "synchronous_commit": self.synchronous_commit,
+            "synchronous_standby_names": self.standbys,
+            "full_page_writes": self.full_page_writes,
+        }
 
 
 def translate(error: BaseException) -> BaseException:

@@ -1,0 +1,75 @@
+"""A PostgreSQL database opened for reading only, by those who examine it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+import psycopg
+
+from indelible.store.base import StoreError, StoreRefused, StoreUnavailable
+from indelible.store.postgres_read import PostgresReader
+from indelible.store.postgres_session import Link, facts_of
+
+_STRAYS = (
+    "SELECT 'tiles', log FROM tile WHERE log NOT IN (SELECT key FROM log) GROUP BY log"
+    " UNION ALL SELECT 'events', log FROM chunk WHERE log NOT IN (SELECT key FROM log) GROUP BY log"
+)
+_ZEROTH = "SELECT DISTINCT log FROM chunk WHERE first < 1"
+
+
+class PostgresDatabase:
+    """Implements `databases.Database` over one session. Nothing is migrated, and nothing written.
+
+    Raises:
+        StoreRefused: it cannot be reached, is not fit, or was never served.
+    """
+
+    kind = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        self._link = Link(url)
+        self.reader = PostgresReader(self._link, connections=1)
+        try:
+            with self.reader.connection() as session:
+                self.place = f"the database {session.info.dbname} at {session.info.host}"
+                found = session.execute("SELECT to_regclass('schema_version')").fetchone()
+        except (StoreUnavailable, psycopg.Error) as error:
+            self.reader.close()
+            raise StoreRefused(str(error)) from error
+        if found is None or found[0] is None:
+            self.reader.close()
+            raise StoreRefused(f"{self.place} holds no store of Indelible")
+
+    def facts(self) -> Mapping[str, str]:
+        """See `Database`."""
+        with self.reader.connection() as session:
+            return facts_of(session).told()
+
+    def size_bytes(self) -> int:
+        """See `Database`."""
+        return int(self.reader.rows("SELECT pg_database_size(current_database())")[0][0])
+
+    def damage(self) -> str | None:
+        """See `Database`. Its own checksums and amcheck are the database administrator's."""
+        return None
+
+    def flaws(self, limit: int) -> Iterator[str]:
+        """See `Database`."""
+        for what, log in self.reader.rows(_STRAYS)[:limit]:
+            yield f"{what} are stored of log number {log}, which is none"
+        for (log,) in self.reader.rows(_ZEROTH)[:limit]:
+            yield f"log number {log} has a chunk before its first event"
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """See `Database`."""
+        with self.reader.connection() as session:  # the only one
+            session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            yield
+        finally:
+            with suppress(StoreError, psycopg.Error), self.reader.connection() as session:
+                session.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """See `Database`."""
+        self.reader.close()

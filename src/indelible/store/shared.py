@@ -1,0 +1,45 @@
+"""What an engine adds that several processes write to: the contract beside `store/base.py`."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from indelible.store.base import Store
+
+
+class Bell(Protocol):
+    """Tells other processes that heads moved, and is told. Nothing depends on it."""
+
+    def start(self) -> None:
+        """Begin to listen."""
+
+    def ring(self) -> None:
+        """Let the others know, soon. Cheap, from any thread."""
+
+    def stop(self) -> None:
+        """End; no call may follow."""
+
+
+class SharedStore(Store, Protocol):
+    """An engine that other processes write to as well.
+
+    `on_reconnect` is called on the writer's thread, before the first transaction on another session.
+    """
+
+    on_reconnect: Callable[[], None]
+
+    def facts(self) -> Mapping[str, str]:
+        """What the engine said of itself when it was opened: `version`, and what storage depends on."""
+
+    @property
+    def failure(self) -> str | None:
+        """Why the store does not answer; None while it does, as far as is known."""
+
+    def clock(self) -> int:
+        """The store's own clock, µs since 1970. Raises StoreUnavailable."""
+
+    def exclusively(self, name: str) -> AbstractContextManager[None]:
+        """Hold a name alone among all processes. Raises StoreUnavailable, StoreConflict."""
+
+    def bell(self, heard: Callable[[], None]) -> Bell:
+        """Make a bell; `heard`, on a thread of its own, is called after others rang theirs."""
