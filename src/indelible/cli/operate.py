@@ -173,6 +173,20 @@ def doctor(data: Path, database: str | None, objects: str | None, *, as_json: bo
     return Exit.REFUSED if main_state(checks) == "bad" else Exit.OK
 
 
+@click.command()
+@click.option(
+    "--database", metavar="URL", envvar="DATABASE_URL", required=True, help="Its URL, as its owner."
+)
+def migrate(database: str) -> None:
+    """Bring the schema of a PostgreSQL database to this version, so that nodes need not be allowed to."""
+    from indelible.store.databases import open_shared_store  # noqa: PLC0415 - brings the store in
+
+    with refusals():
+        store = open_shared_store(database)
+    print(f"schema version {store.schema_version}")
+    store.close()
+
+
 @contextmanager
 def telling() -> Iterator[Callable[[str, int, int], None]]:
     """Give what turns the steps of a long work into progress."""

@@ -45,6 +45,7 @@ COMMANDS = {
     "backup": Place("operate", "backup", "Write a consistent copy while the server runs."),
     "restore": Place("operate", "restore", "Make a data directory from a backup, verified first."),
     "fsck": Place("fsck", "fsck", "Recompute a store, and name all that was changed underneath."),
+    "migrate": Place("operate", "migrate", "Bring a PostgreSQL database's schema to this version."),
     "doctor": Place("operate", "doctor", "Look for what is wrong with a deployment."),
 }
 

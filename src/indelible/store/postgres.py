@@ -24,7 +24,7 @@ from indelible.store.base import (
 )
 from indelible.store.postgres_bell import Bell
 from indelible.store.postgres_read import PostgresReader
-from indelible.store.postgres_schema import migrate
+from indelible.store.postgres_schema import SCHEMA_VERSION, migrate
 from indelible.store.postgres_session import (
     NOT_COMMITTED,
     READER,
@@ -54,6 +54,8 @@ class PostgresStore:
     Raises:
         StoreRefused: the database cannot be reached, is not fit, or holds a later schema.
     """
+
+    schema_version = SCHEMA_VERSION
 
     def __init__(self, url: str) -> None:
         self.link = Link(url)

@@ -27,6 +27,7 @@ class SharedStore(Store, Protocol):
     """
 
     on_reconnect: Callable[[], None]
+    schema_version: int
 
     def facts(self) -> Mapping[str, str]:
         """What the engine said of itself when it was opened: `version`, and what storage depends on."""

@@ -57,6 +57,22 @@ CREATE TABLE chunk (
 ALTER TABLE chunk ALTER COLUMN meta SET STORAGE EXTERNAL;
 ALTER TABLE chunk ALTER COLUMN leaves SET STORAGE EXTERNAL;
 
+-- What is committed stands for ever, whoever's program runs: only what a large batch that was cut short laid
+-- beyond the head may go. The owner of the table alone can take this away.
+CREATE FUNCTION refuse_to_change_events() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' AND TG_LEVEL = 'ROW' THEN
+        IF OLD.first > (SELECT size FROM head WHERE head.log = OLD.log) THEN
+            RETURN OLD;
+        END IF;
+    END IF;
+    RAISE EXCEPTION 'events are never changed or removed' USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON chunk
+    FOR EACH ROW EXECUTE FUNCTION refuse_to_change_events();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON chunk
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_change_events();
+
 -- Tiles of level 1 and up, 256 joined hashes a row when full.
 CREATE TABLE tile (
     log    bigint NOT NULL,
