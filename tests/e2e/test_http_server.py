@@ -40,7 +40,7 @@ class SlowLogs:
 
 def app(**services: Any) -> HttpApp:
     """Return an application over a few services."""
-    given: Any = SimpleNamespace(status=Status(), **services)
+    given: Any = SimpleNamespace(arrivals=None, status=Status(), **services)
     return HttpApp(given)
 
 
@@ -203,7 +203,7 @@ def test_tls_files_are_checked_at_start(
 
 def test_no_keys_means_loopback() -> None:
     """Without keys an address that others can reach is refused before anything listens."""
-    services: Any = SimpleNamespace(status=Status())
+    services: Any = SimpleNamespace(arrivals=None, status=Status())
     for host in ("0.0.0.0", "::", "192.168.1.5", "example.com"):  # noqa: S104 - refused, not bound
         with pytest.raises(ValueError, match="loopback"):
             HttpApp(services, no_auth=True, host=host)

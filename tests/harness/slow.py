@@ -106,7 +106,7 @@ def serving(tls: tuple[Path, Path] | None = None) -> Iterator[Running]:
         return asyncio.run_coroutine_threadsafe(work, loop).result(30)
 
     nothing = Nothing()
-    services: Any = SimpleNamespace(access=nothing, appends=nothing, events=nothing)
+    services: Any = SimpleNamespace(arrivals=None, access=nothing, appends=nothing, events=nothing)
     server = HttpServer()
 
     async def start() -> tuple[str, int]:
