@@ -25,6 +25,7 @@ COMMON = (
     "rate_limited",
     "internal",
     "objects_unreachable",
+    "store_unavailable",
     "stopping",
 )
 """Refusals that every call with a key can give; those for Host and Origin come with `--no-auth`."""

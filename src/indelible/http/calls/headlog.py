@@ -36,7 +36,15 @@ async def proof(request: Request, services: ServicesPort) -> Answer:
 
 _CACHED = ("ETag", "Cache-Control", "Access-Control-Allow-Origin")
 _UNCHANGED = Reply(304, "What `If-None-Match` names is still right", {}, _CACHED)
-_LATER = ("read_only", "clock_unsure", "not_witnessed_yet", "saturated", "store_failed", "disk_full")
+_LATER = (
+    "read_only",
+    "clock_unsure",
+    "not_witnessed_yet",
+    "saturated",
+    "store_failed",
+    "store_unavailable",
+    "disk_full",
+)
 _CODES = ("malformed", "internal", "stopping", "unknown_parameter", "not_acceptable", *_LATER)
 _BEHIND = "log_behind_published_head"
 
