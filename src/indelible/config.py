@@ -1,9 +1,16 @@
-"""The settings of one server, parsed once."""
+"""The settings of one server, parsed once: from the command line, variables, and one file, in that order.
+
+The file is TOML: a name for each setting, and a table `limits`. It need hold no secret: the root key has its
+own file or variable, and the database's password stands where libpq looks for it.
+"""
 
 import os
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
+from typing import NamedTuple
 
 from indelible.model.limits import DEFAULT_LIMITS, Limits
 
@@ -38,28 +45,107 @@ class Settings:
     limits: Limits = DEFAULT_LIMITS
 
 
-def limits_from(environment: Mapping[str, str]) -> Limits:
+DEFAULT = "default"
+
+
+class Sourced(NamedTuple):
+    """Settings, and where each that is no default was given: `settings` and limits by their names."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+
+_FILE_KINDS: Mapping[str, type] = {
+    "data": Path,
+    "host": str,
+    "port": int,
+    "name": str,
+    "signer_command": str,
+    "database": str,
+    "tls_cert": Path,
+    "tls_key": Path,
+    "log_json": bool,
+    "witness_policy": Path,
+    "witness_fail_open": bool,
+    "objects": str,
+    "archive": bool,
+}
+"""What a file may set. Not `no_auth` and `accept_clock`, which are words of one start, and not `root_key`."""
+
+
+def read_file(path: Path) -> dict[str, object]:
+    """The settings of a file, by their names, `limits` as a table of numbers; paths are as from its folder.
+
+    Raises:
+        SettingsError: it cannot be read, is not TOML, or has a name or a value that means nothing.
+    """
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from None
+    settings: dict[str, object] = {}
+    for name, value in found.items():
+        if name == "limits" and isinstance(value, dict):
+            settings[name] = _check_limits(path, value)
+            continue
+        if name not in _FILE_KINDS:
+            raise SettingsError(f"{path}: there is no setting {name}{_meant(name, [*_FILE_KINDS, 'limits'])}")
+        kind = _FILE_KINDS[name]
+        if type(value) is not (str if kind is Path else kind):
+            raise SettingsError(f"{path}: {name} takes {_TAKES[kind]}, not {value!r}")
+        settings[name] = path.parent / str(value) if kind is Path else value
+    return settings
+
+
+_TAKES = {str: "a text", Path: "a path", int: "a whole number", bool: "true or false"}
+
+
+def _check_limits(path: Path, table: Mapping[str, object]) -> dict[str, str]:
+    known = [each.name for each in fields(Limits)]
+    for name, value in table.items():
+        if name not in known:
+            raise SettingsError(f"{path}: there is no limit {name}{_meant(name, known)}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise SettingsError(f"{path}: limits.{name} takes a number, not {value!r}")
+    return {name: str(value) for name, value in table.items()}
+
+
+def _meant(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]}?" if near else "; docs/operating.md and docs/limits.md list them"
+
+
+def limits_from(environment: Mapping[str, str], given: Mapping[str, str] | None = None) -> Limits:
     """The limits with what `INDELIBLE_LIMIT_<NAME>` sets: `INDELIBLE_LIMIT_EVENT_BYTES=65536`.
+
+    `given` are those of a file, by their names; a variable comes before them.
 
     Raises:
         SettingsError: there is no such limit, or the value is not a number of its kind above 0.
     """
     limits = DEFAULT_LIMITS
     known = {f"{_LIMIT_PREFIX}{f.name.upper()}": f for f in fields(Limits)}
-    for variable, text in environment.items():
+    from_file = {f"{_LIMIT_PREFIX}{name.upper()}": text for name, text in (given or {}).items()}
+    for variable, text in {**from_file, **environment}.items():
         if not variable.startswith(_LIMIT_PREFIX):
             continue
         if variable not in known:
             raise SettingsError(f"{variable}: there is no such limit; docs/limits.md lists them")
         kind = type(getattr(DEFAULT_LIMITS, known[variable].name))
+        called = variable if variable in environment else f"limits.{known[variable].name}"
         try:
             value = kind(text)
         except ValueError:
-            raise SettingsError(f"{variable} takes a number, not {text!r}") from None
+            raise SettingsError(f"{called} takes a {_NUMBERS[kind]}, not {text!r}") from None
         if value < 0:
-            raise SettingsError(f"{variable} must not be negative")
+            raise SettingsError(f"{called} must not be negative")
         limits = replace(limits, **{known[variable].name: value})
     return limits
+
+
+_NUMBERS = {int: "whole number", float: "number"}
 
 
 def root_key_from(environment: Mapping[str, str]) -> str | None:
@@ -80,33 +166,83 @@ def objects_from(environment: Mapping[str, str]) -> str | None:
 
 
 def archive_from(environment: Mapping[str, str], objects: str | None) -> bool:
-    """`INDELIBLE_ARCHIVE` (1 or 0): whether events are archived; by default where objects are in a bucket.
+    """`INDELIBLE_ARCHIVE`: whether events are archived; by default where objects are in a bucket.
 
     Raises:
-        SettingsError: it is neither.
+        SettingsError: it is neither 1 nor 0.
     """
-    text = environment.get("INDELIBLE_ARCHIVE")
-    if text is None:
-        return objects is not None and "://" in objects
-    if text not in {"0", "1"}:
-        raise SettingsError(f"INDELIBLE_ARCHIVE takes 1 or 0, not {text!r}")
-    return text == "1"
+    said = _switch(environment, "INDELIBLE_ARCHIVE")
+    return said if said is not None else objects is not None and "://" in objects
 
 
-def from_environment(data: Path, **changes: object) -> Settings:
-    """Settings for a data directory out of the environment, with changes such as `port`; None is none.
+def _switch(environment: Mapping[str, str], name: str) -> bool | None:
+    text = environment.get(name) or None
+    if text not in _SWITCH:
+        raise SettingsError(f"{name} takes 1 or 0, not {text!r}")
+    return _SWITCH[text]
+
+
+_SWITCH = {None: None, "1": True, "0": False, "true": True, "false": False}
+
+
+def from_environment(data: Path | None, file: Path | None = None, **changes: object) -> Settings:
+    """Settings for a data directory; see `sourced`."""
+    return sourced(data, file, **changes).settings
+
+
+def sourced(data: Path | None, file: Path | None = None, **changes: object) -> Sourced:
+    """Settings out of a file and the environment, with changes such as `port`; None is none.
 
     Raises:
-        SettingsError: a variable has a value that cannot be used.
+        SettingsError: something has a value that cannot be used, or no data directory is named.
     """
-    changes = {name: value for name, value in changes.items() if value is not None}
-    objects = str(changes["objects"]) if "objects" in changes else objects_from(os.environ)
+    given = {name: value for name, value in {"data": data, **changes}.items() if value is not None}
+    in_file = {} if file is None else read_file(file)
+    limits = in_file.pop("limits", {})
+    variables = _variables(os.environ)
+    found = {**in_file, **variables, **given}
+    if "data" not in found:
+        raise SettingsError("name the data directory: --data DIR, or data in the file")
+    objects = found.get("objects")
     settings = Settings(
-        data,
-        root_key=root_key_from(os.environ),
-        database=os.environ.get("DATABASE_URL") or None,
-        limits=limits_from(os.environ),
-        objects=objects,
-        archive=archive_from(os.environ, objects),
+        limits=limits_from(os.environ, limits),  # type: ignore[arg-type]  # checked when it was read
+        **{"archive": archive_from(os.environ, objects and str(objects)), **found},  # type: ignore[arg-type]  # same
     )
-    return replace(settings, **changes)  # type: ignore[arg-type]  # the command line checked their kinds
+    settings = replace(settings, data=settings.data.expanduser().resolve())
+    return Sourced(settings, _sources(in_file, limits, given, str(file)))  # type: ignore[arg-type]  # same
+
+
+_VARIABLES = {
+    "root_key": "INDELIBLE_ROOT_KEY",
+    "database": "DATABASE_URL",
+    "objects": "OBJECTS",
+    "archive": "INDELIBLE_ARCHIVE",
+    "witness_policy": "INDELIBLE_WITNESS_POLICY",
+    "witness_fail_open": "INDELIBLE_WITNESS_FAIL_OPEN",
+}
+"""The variables of settings; those of limits have a name each."""
+
+
+def _variables(environment: Mapping[str, str]) -> dict[str, object]:
+    policy = environment.get("INDELIBLE_WITNESS_POLICY")
+    found: dict[str, object] = {
+        "root_key": root_key_from(environment),
+        "database": environment.get("DATABASE_URL") or None,
+        "objects": objects_from(environment),
+        "witness_policy": Path(policy) if policy else None,
+        "witness_fail_open": _switch(environment, "INDELIBLE_WITNESS_FAIL_OPEN"),
+        "archive": _switch(environment, "INDELIBLE_ARCHIVE"),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _sources(
+    in_file: Mapping[str, object], limits: Mapping[str, str], given: Mapping[str, object], file: str
+) -> dict[str, str]:
+    """Where each setting was given, the last word last."""
+    sources = dict.fromkeys((*in_file, *(f"limits.{name}" for name in limits)), file)
+    sources |= {name: _VARIABLES[name] for name in _variables(os.environ)}
+    for variable in os.environ:
+        if variable.startswith(_LIMIT_PREFIX):
+            sources[f"limits.{variable.removeprefix(_LIMIT_PREFIX).lower()}"] = variable
+    return sources | dict.fromkeys(given, "command line")

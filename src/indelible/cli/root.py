@@ -30,6 +30,7 @@ class Place(NamedTuple):
 COMMANDS = {
     "demo": Place("demo", "demo", "Show the four calls against a real server, on real input."),
     "serve": Place("serve", "serve", "Run a server."),
+    "config": Place("settings", "config", "Look at a server's settings before it is started."),
     "log": Place("logs", "log", "Create and look at logs, publish their proofs, rotate their keys."),
     "append": Place("append", "append", "Append an event, or a file of events."),
     "events": Place("events", "events", "Read events, or follow them as they come."),

@@ -14,11 +14,15 @@ from indelible.config import Settings, from_environment
 
 
 @click.command()
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="The data directory.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to bind.")
 @click.option(
-    "--port", type=click.IntRange(0, 65_535), default=8000, show_default=True, help="0 picks a free port."
+    "--config",
+    envvar="INDELIBLE_CONFIG",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A TOML file with settings; options and variables come before it.",
 )
+@click.option("--data", type=click.Path(path_type=Path), help="The data directory.")
+@click.option("--host", help="The address to bind.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65_535), help="0 picks a free port.  [default: 8000]")
 @click.option("--name", help="The deployment's name, fixed at first start; it stands in every proof.")
 @click.option("--no-auth", is_flag=True, help="Serve without keys, on loopback only.")
 @click.option(
@@ -50,23 +54,28 @@ from indelible.config import Settings, from_environment
 @click.option("--tls-key", type=click.Path(path_type=Path), help="A PEM file: the private key.")
 @click.option(
     "--witness-policy",
-    envvar="INDELIBLE_WITNESS_POLICY",
     type=click.Path(path_type=Path, dir_okay=False),
     help="A C2SP tlog-policy file: whose cosignatures the heads of _heads, and of the logs in it, need.",
 )
 @click.option(
     "--witness-fail-open",
-    envvar="INDELIBLE_WITNESS_FAIL_OPEN",
     is_flag=True,
+    default=None,
     help="Serve heads without the policy's cosignatures when the witnesses are away.",
 )
 @click.option(
-    "--log-json", "--json", "log_json", is_flag=True, help="Write the log as JSON, one object a line."
+    "--log-json",
+    "--json",
+    "log_json",
+    is_flag=True,
+    default=None,
+    help="Write the log as JSON, one object a line.",
 )
 def serve(
-    data: Path,
-    host: str,
-    port: int,
+    config: Path | None,
+    data: Path | None,
+    host: str | None,
+    port: int | None,
     name: str | None,
     signer_command: str | None,
     database: str | None,
@@ -75,23 +84,20 @@ def serve(
     witness_policy: Path | None,
     objects: str | None,
     *,
-    witness_fail_open: bool,
+    witness_fail_open: bool | None,
     archive: bool | None,
     no_auth: bool,
     accept_clock: bool,
-    log_json: bool,
+    log_json: bool | None,
 ) -> int:
     """Run a server over the directory --data, which is made at first start.
 
     The line "listening on URL" on standard error says that it answers. SIGTERM and Ctrl-C stop it after
     it has finished what it accepted.
     """
-    if no_auth and not _is_loopback(host):
-        raise click.UsageError("--no-auth serves loopback only: leave out --host, or leave out --no-auth")
-    if (tls_cert is None) != (tls_key is None):
-        raise click.UsageError("--tls-cert and --tls-key go together")
     settings = from_environment(
-        data.expanduser().resolve(),
+        data,
+        config,
         host=host,
         port=port,
         name=name,
@@ -107,6 +113,10 @@ def serve(
         archive=archive,
         database=database,
     )
+    if no_auth and not _is_loopback(settings.host):
+        raise click.UsageError("--no-auth serves loopback only: leave out --host, or leave out --no-auth")
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key go together")
     return _run(settings)
 
 

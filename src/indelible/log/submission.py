@@ -96,13 +96,17 @@ class Submission:
             self.head, self.signatures = head, {}
 
     def adopt(self, stored: Stored, *, enough: bool) -> None:
-        """Go on from what stands outside, where it is further than what is known; `enough`: to be served."""
+        """Go on from what stands outside, where it is further than what is known; `enough`: to be served.
+
+        At a start its signatures are not taken up: witnesses are asked again about that very head, so that
+        an older copy is found out before anything is appended.
+        """
         size = stored.published.size
         if size <= self.floor:
             return
         self.floor = size
         self.sizes.update(dict.fromkeys(stored.cosigned, size))
-        if self.head is None or self.head.size <= size:
+        if self.head is not None and self.head.size <= size:
             self.take(stored.published)
             self.signatures = {**stored.cosigned, **self.signatures}
         if enough:

@@ -172,6 +172,8 @@ class Limits:
     # Rates, off by default
     appends_per_second_per_key: int = 0
     queries_per_second_per_key: int = 0
+    appends_per_second_per_workspace: int = 0
+    queries_per_second_per_workspace: int = 0
 
 
 DEFAULT_LIMITS = Limits()

@@ -53,7 +53,7 @@ class Appends:
                 `commit_unknown`, `log_behind_published_head`, `read_only`, `stopping`.
         """
         info = self._access.writable(caller, log)
-        self._access.rates.append(caller.key_id)
+        self._access.rates.append(caller.key_id, caller.workspace)
         self._check_payload(payload)
         mark = self._mark(info, idempotency_key, "append", "", payload)
         if not self._gate.is_open(info.key):
@@ -84,7 +84,7 @@ class Appends:
             Problem: as `append`, and `malformed_json`.
         """
         info = self._access.writable(caller, log)
-        self._access.rates.append(caller.key_id)
+        self._access.rates.append(caller.key_id, caller.workspace)
         if not self._gate.is_open(info.key):
             await asyncio.to_thread(self._gate.open, info)
         if len(body) > INLINE_BYTES:

@@ -33,7 +33,7 @@ class Views(Deployments):
                 `answer_too_large`, `too_large`, `rate_limited`.
         """
         info = self._access.log(caller, log, "query")
-        self._access.rates.query(caller.key_id)
+        self._access.rates.query(caller.key_id, caller.workspace)
         row, asked = self._understand(caller, info, name, params)
         head = self._core.heads.fresh(info.key).size
         if asked.min_sequence > head:

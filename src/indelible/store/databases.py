@@ -119,5 +119,14 @@ def open_shared_database(url: str) -> Database:
     return PostgresDatabase(url)
 
 
+def shared_facts(url: str) -> Mapping[str, str]:
+    """What a database says of itself, served or not; raises as `open_shared_store`, or `StoreUnavailable`."""
+    try:
+        from indelible.store.postgres_session import facts_at  # noqa: PLC0415 - same
+    except ImportError:
+        raise _no_driver() from None
+    return facts_at(url).told()
+
+
 def _no_driver() -> StoreRefused:
     return StoreRefused("PostgreSQL needs a driver; install it with: pip install 'indelible[postgres]'")

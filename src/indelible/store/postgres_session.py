@@ -195,6 +195,20 @@ def facts_of(connection: AnyConnection) -> Facts:
     return Facts(*connection.execute(_FACTS).fetchall()[0])
 
 
+def facts_at(url: str) -> Facts:
+    """Ask the server of a URL what it is, whatever is in its database.
+
+    Raises:
+        StoreRefused: the URL is no connection string.
+        StoreUnavailable: it does not answer, or no receipt may rest on it.
+    """
+    session = Link(url).connect(READER)
+    try:
+        return facts_of(session)
+    finally:
+        session.close()
+
+
 def unfit(facts: Facts) -> str | None:
     """Why no receipt may rest on such a server; None where one may."""
     wrong = (

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -126,6 +127,11 @@ def churn(nodes: Nodes, readers: Readers) -> None:
         thread.join(60)
 
 
+def state(http: httpx.Client) -> Any:
+    """What a node says of itself."""
+    return http.get("/readyz").json()["details"]
+
+
 def test_nodes_publish_one_history_and_archive_all_of_it(
     nodes: Nodes, witness: RunningWitness, tmp_path: Path
 ) -> None:
@@ -144,12 +150,12 @@ def test_nodes_publish_one_history_and_archive_all_of_it(
         with nodes.client(at) as http:
             until(lambda http=http: f"\n{size}\n" in http.get("/logs/a/checkpoint").text)  # type: ignore[misc]
             assert http.get("/logs/a/proof/deployment", params={"min_size": size}).json()["size"] == size
-            details = http.get("/readyz").json()["details"]
-            assert (details["refused"], details["witnesses"]["unwitnessed"]) == ([], [])
+            until(lambda http=http: not state(http)["witnesses"]["unwitnessed"])  # type: ignore[misc]
+            assert state(http)["refused"] == []
 
     def archived() -> bool:
         with nodes.client(1) as http:
-            return http.get("/readyz").json()["details"]["archive"]["failed"] is None
+            return state(http)["archive"]["failed"] is None
 
     until(archived)
     nodes.stop()
