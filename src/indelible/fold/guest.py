@@ -174,7 +174,8 @@ class Guest:
             store, self._store = self._store, None
             self._functions = {}
             if store is not None:
-                store.close()
+                with memory.undisturbed():
+                    store.close()
 
     def _live_store(self) -> Store:
         if self._store is None:

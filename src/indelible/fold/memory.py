@@ -63,6 +63,20 @@ def _regions() -> Mapping[int, int]:
         return {}
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Make or free memories while nobody else does, as far as half a second's patience goes.
+
+    A memory that is freed while another appears may leave it its very place, where it would not be noticed.
+    """
+    exclusive = _watching.acquire(timeout=_WAIT_SECONDS)
+    try:
+        yield
+    finally:
+        if exclusive:
+            _watching.release()
+
+
 class Region:
     """The memories of one instance."""
 
@@ -72,14 +86,10 @@ class Region:
     @contextmanager
     def observe(self) -> Iterator[None]:
         """Watch while an instance is made; the memories that appear are its own."""
-        exclusive = _watching.acquire(timeout=_WAIT_SECONDS)
-        try:
+        with undisturbed():
             before = _regions()
             yield
             self._starts = frozenset(_regions()) - frozenset(before)
-        finally:
-            if exclusive:
-                _watching.release()
 
     def size(self, memories: int, share_bytes: int) -> int:
         """Return the bytes in use; of `memories` allowed ones, those not found count as `share_bytes`."""
