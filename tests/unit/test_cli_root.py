@@ -62,7 +62,10 @@ def test_a_setting_that_cannot_be_used_is_told_in_one_sentence(
     """Whichever command reads the environment, it says which variable is wrong."""
     monkeypatch.setenv("INDELIBLE_LIMIT_IDLE_SECONDS", "soon")
     assert main(arguments) == Exit.REFUSED
-    assert capsys.readouterr().err == "indelible: INDELIBLE_LIMIT_IDLE_SECONDS takes a number, not 'soon'\n"
+    assert (
+        capsys.readouterr().err
+        == "indelible: INDELIBLE_LIMIT_IDLE_SECONDS takes a whole number, not 'soon'\n"
+    )
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -177,14 +177,19 @@ def doctor(data: Path, database: str | None, objects: str | None, *, as_json: bo
 @click.option(
     "--database", metavar="URL", envvar="DATABASE_URL", required=True, help="Its URL, as its owner."
 )
-def migrate(database: str) -> None:
+@json_option
+def migrate(database: str, *, as_json: bool) -> None:
     """Bring the schema of a PostgreSQL database to this version, so that nodes need not be allowed to."""
     from indelible.store.databases import open_shared_store  # noqa: PLC0415 - brings the store in
 
     with refusals():
         store = open_shared_store(database)
-    print(f"schema version {store.schema_version}")
+    version = store.schema_version
     store.close()
+    if as_json:
+        print_json({"schema_version": version})
+    else:
+        print(f"schema version {version}")
 
 
 @contextmanager
