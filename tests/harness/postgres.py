@@ -61,14 +61,13 @@ class Cluster:
     def __init__(self, bin_folder: Path, **settings: str) -> None:
         # In a short folder, as a socket's path must be.
         self.folder = Path(tempfile.mkdtemp(prefix="indelible-pg-", dir="/tmp"))
-        self._bin = bin_folder
+        self.binaries = bin_folder
         self._data = self.folder / "data"
         self.port = free_port()
         another = _as_another()
         if another:
             os.chown(self.folder, another["user"], another["group"])
-        options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
-        self._run("initdb", "-D", str(self._data), *options)
+        self._fill()
         lines = {
             **_SETTINGS,
             "port": str(self.port),
@@ -79,9 +78,13 @@ class Cluster:
             file.writelines(f"{name} = {value}\n" for name, value in lines.items())
         self.start()
 
+    def _fill(self) -> None:
+        options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+        self._run("initdb", "-D", str(self._data), *options)
+
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(
-            [str(self._bin / program), *arguments],
+            [str(self.binaries / program), *arguments],
             check=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -122,6 +125,22 @@ class Cluster:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             cursor = connection.execute(sql)
             return list(cursor.fetchall()) if cursor.description else []
+
+
+class Standby(Cluster):
+    """A copy of another cluster that follows it through a port, which may be a proxy's."""
+
+    def __init__(self, primary: Cluster, through: int) -> None:
+        self._through = through
+        super().__init__(primary.binaries)
+
+    def _fill(self) -> None:
+        where = ("-h", "127.0.0.1", "-p", str(self._through), "-U", "postgres")
+        self._run("pg_basebackup", "-D", str(self._data), *where, "-R", "-X", "stream", "-c", "fast")
+
+    def promote(self) -> None:
+        """Let it be the primary from now on."""
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-t", "60", "promote")
 
 
 _sessions: list[Cluster] = []

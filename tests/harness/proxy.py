@@ -28,7 +28,9 @@ class Proxy:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._listener.close()
+        _end(
+            self._listener
+        )  # shut down first: a thread that waits for the next connection would still take it
         self.cut()
 
     def lose(self, loss: Loss, of: bytes = b"") -> None:
@@ -36,6 +38,10 @@ class Proxy:
         self.lost.clear()
         self._of = of
         self.loss = loss
+
+    def lead_to(self, port: int) -> None:
+        """Forward what is opened from now on to another port."""
+        self._to = ("127.0.0.1", port)
 
     def cut(self) -> None:
         """End all connections."""
