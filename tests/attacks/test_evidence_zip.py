@@ -166,6 +166,13 @@ def test_a_header_that_differs_from_the_directory_is_found(
     assert "evidence zip" in wrong(with_bytes(at, new))
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("disk", [1, 0x8000])
+def test_a_file_that_is_said_to_be_on_another_disk_is_found(name: str, disk: int) -> None:
+    """Attack: a zip in several parts, of which this is one. Found by whoever reads it."""
+    assert "directory is malformed" in wrong(with_bytes(at_entry(name) + 34, struct.pack("<H", disk)))
+
+
 def test_bytes_before_the_directory_are_found() -> None:
     """Attack: bytes hidden behind the last file, the end record set right. Found by the reader."""
     at = ZIP.index(b"PK\x01\x02")

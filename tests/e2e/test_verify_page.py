@@ -23,6 +23,7 @@ from tests.harness.evidence import (
     Story,
     audit_story,
     changed,
+    examined,
     listed,
     members_of,
     signed,
@@ -151,6 +152,19 @@ def test_the_page_and_the_command_come_to_the_same_verdict(page: Browser, tmp_pa
         file.stem: pair for file, *pair in zip(files, found, expected, strict=True) if pair[0] != pair[1]
     }
     assert (wrong, len(files) > 300) == ({}, True)
+
+
+def test_each_byte_of_the_zips_directory_means_the_same_to_the_page_and_the_command(page: Browser) -> None:
+    """Whatever one of them refuses the other does not take for proved."""
+    whole = zipped(WHOLE)
+    spoilt = []
+    for at in range(whole.index(b"PK\x01\x02"), len(whole)):
+        data = bytearray(whole)
+        data[at] ^= 0x81
+        spoilt.append(bytes(data))
+    told = [examined(data).verdict for data in spoilt]
+    assert page.verdicts([(data, KEYS) for data in spoilt]) == told
+    assert {"proved", "refuted"} == set(told)  # versions and attributes mean nothing
 
 
 def test_the_page_follows_key_statements(page: Browser, tmp_path: Path) -> None:
