@@ -43,10 +43,11 @@ class Ours(NamedTuple):
 
 
 @contextmanager
-def ours(data: Path, database: str | None = None) -> Iterator[Ours]:
+def ours(data: Path, database: str | None = None, *, archive: bool = False) -> Iterator[Ours]:
     """Serve `data` on a free port, with keys, as `indelible serve` does; on PostgreSQL where it is given."""
     command = [sys.executable, "-m", "indelible.cli", "serve", "--data", str(data), "--port", "0"]
     command += [] if database is None else ["--database", database]
+    command += ["--archive"] if archive else []
     started = time.perf_counter()
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:

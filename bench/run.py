@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import guests, scenarios
+from bench import guests, scale, scenarios
 from bench.load import Result, require_wrk
 from bench.pace import Pace
 from bench.processes import ours, peer, postgres, postgres_binaries
@@ -96,6 +96,8 @@ def appends(report: Report, work: Path, seconds: float) -> None:
         ratio = single.per_second / middle(theirs).per_second
         report.add("single appends against the peer", f"{ratio:.1f} times", "4 times")
         on_postgres(report, work / "on-postgres", database, seconds, middle(theirs))
+        nodes(report, work / "on-postgres", database, seconds)
+    archive(report, work, seconds)
 
 
 def on_postgres(report: Report, data: Path, database: str, seconds: float, theirs: Result) -> None:
@@ -118,6 +120,34 @@ def on_postgres(report: Report, data: Path, database: str, seconds: float, their
             "append, then query the warm view, on PostgreSQL",
             f"query p50 {asked['query_p50_ms']:.1f} ms, p99 {asked['query_p99_ms']:.1f} ms",
         )
+
+
+def nodes(report: Report, data: Path, database: str, seconds: float) -> None:
+    """Two nodes against one, whose cores they share with the database and the load."""
+    found = scale.two_nodes(data, database, seconds)
+    for what, both in (("a log each", found.apart), ("the same log", found.same)):
+        report.add(
+            f"single appends at two nodes, {what}, 32 connections a node",
+            f"{both:,.0f}/s, {both / found.alone:.2f} times one node ({found.alone:,.0f}/s)",
+        )
+
+
+def archive(report: Report, work: Path, seconds: float) -> None:
+    """What archiving costs who appends, and what it stores."""
+    found = scale.archiving(work / "archive", seconds)
+    lost = 1 - found.beside.per_second / found.without.per_second
+    report.add(
+        "single appends while they are archived, 32 connections",
+        f"{rate(found.beside)}; {lost:.0%} less than {found.without.per_second:,.0f}/s without",
+        "less than 15 % less",
+    )
+    report.add(
+        "the archive of these",
+        f"{found.objects / found.events * 1e6:,.0f} objects a million events; an event has"
+        f" {found.beyond_payload_bytes:.0f} bytes beyond its payload, and {found.stored_bytes:.0f} in all once"
+        " compressed",
+        "under 130 bytes beyond",
+    )
 
 
 def middle_of(report: Report, what: str, results: list[Result]) -> Result:

@@ -31,7 +31,7 @@ def config() -> None:
 @click.option("--data", type=click.Path(path_type=Path), help="The data directory, where the file has none.")
 @json_option
 def check(file: Path | None, data: Path | None, *, as_json: bool) -> int:
-    """Print every setting that is not its default and where it was given, and check what they name.
+    """Print the settings with where each was given, and check what they name.
 
     Reads the same file and variables as `serve`. Nothing is made or started. Exit code 1: a server would not
     start, or not do what it is asked.

@@ -52,7 +52,9 @@ def _data(settings: Settings) -> Verdict:
 def _secret(settings: Settings) -> Verdict:
     file = settings.data / "master-secret"
     if not file.exists():
-        return "look", "made at the first start; further nodes need a copy of the first one's"
+        if settings.database is None:
+            return "ok", "made at the first start: back it up then"
+        return "look", "made at the first start of all; further nodes need a copy of the first one's"
     if len(read_secret(file)) != MASTER_SECRET_BYTES:
         return "bad", f"{file} does not hold the {MASTER_SECRET_BYTES} bytes of a master secret"
     return "ok", "only its owner reads it"
