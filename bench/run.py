@@ -144,7 +144,7 @@ def archive(report: Report, work: Path, seconds: float) -> None:
     report.add(
         "the archive of these",
         f"{found.objects / found.events * 1e6:,.0f} objects a million events; an event has"
-        f" {found.beyond_payload_bytes:.0f} bytes beyond its payload, and {found.stored_bytes:.0f} in all once"
+        f" {found.beyond_payload_bytes:.0f} bytes beyond its payload, {found.stored_bytes:.0f} in all once"
         " compressed",
         "under 130 bytes beyond",
     )
