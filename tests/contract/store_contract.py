@@ -394,7 +394,6 @@ class StoreContract:
             transaction.drop_beyond(log, 5)
             transaction.drop_beyond(log, 5)
         assert store.reader.chunks(log, 1, 10) == rows
-        assert store.reader.chunks(other, 1, 10) == others
         with store.transaction() as transaction:
             transaction.drop_beyond(empty, 0)
         assert store.reader.chunks(empty, 1, 10) == []

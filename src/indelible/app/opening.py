@@ -10,21 +10,21 @@ import structlog
 
 from indelible.config import Settings
 from indelible.log.command import SignerCommand
-from indelible.store.base import StoreRefused
+from indelible.store.base import StoreRefused, StoreUnavailable
 from indelible.store.databases import open_shared_store
 from indelible.store.directory import DataDirectory, read_secret, write_secret
 from indelible.store.objects import ObjectsUnreachable
 from indelible.store.shared import SharedStore
 
-RETRY_SECONDS = 5.0  # between two tries to reach the object store
+RETRY_SECONDS = 5.0  # between two tries to reach the object store, or the database
 
 
 async def while_unreachable(work: Callable[[], object]) -> None:
-    """Do what needs the object store, again and again until it answers."""
+    """Do what needs the object store and the database, again and again until they answer."""
     while True:
         try:
             await asyncio.to_thread(work)
-        except ObjectsUnreachable:
+        except (ObjectsUnreachable, StoreUnavailable):
             await asyncio.sleep(RETRY_SECONDS)
         else:
             return

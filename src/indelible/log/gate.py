@@ -22,7 +22,14 @@ from indelible.merkle.hashing import leaf_hash
 from indelible.model.errors import Problem
 from indelible.model.types import LogInfo
 from indelible.notes.note import NoteError
-from indelible.store.base import SEQUENCE_MAX, HeadRow, Reader, StoreError
+from indelible.store.base import (
+    SEQUENCE_MAX,
+    HeadRow,
+    Reader,
+    StoreClosed,
+    StoreError,
+    StoreUnavailable,
+)
 from indelible.store.objects import Objects, ObjectsUnreachable
 
 
@@ -94,7 +101,12 @@ class Gate:
             )
 
     def check(self, info: LogInfo) -> Mismatch | None:
-        """Compare what is stored of a log with itself and with its published head."""
+        """Compare what is stored of a log with itself and with its published head.
+
+        Raises:
+            ObjectsUnreachable, StoreUnavailable, StoreClosed: there is nothing to compare, which says nothing
+                of the log.
+        """
         with self._checking:
             if info.key in self._open:
                 return None
@@ -102,6 +114,8 @@ class Gate:
                 return self._refused[info.key]
             try:
                 found = self._compare(info)
+            except (StoreUnavailable, StoreClosed):
+                raise
             except (LookupError, ValueError, TypeError, StoreError) as error:
                 found = f"stored rows are missing or damaged: {error}"
             if found is None:
@@ -190,6 +204,8 @@ class Gate:
             return f"the published checkpoint is not one of this log signed with its key: {error}"
         if published is None:
             return None
+        if published.size > head.size:  # another node may have committed and published it since
+            head = self._reader.head(info.key) or head
         if published.size > head.size:
             return (
                 f"a head of {published.size} events was published, the store holds {head.size}:"

@@ -163,17 +163,20 @@ class Keyring:
     def published_differ(self, info: LogInfo, objects: Objects) -> str | None:
         """What is wrong where the objects have a statement that the store has not, or has otherwise."""
         rows = self.keys(info).rows
+        while objects.get(statement_key(info, len(rows))) is not None:
+            newer = self.keys(
+                info
+            ).rows  # a statement is published when its row is stored: another node's may be
+            if len(newer) == len(rows):
+                found = f"a key of generation {len(rows)} was published that the store does not have"
+                return f"{found}: an older copy was restored"
+            rows = newer
         for row in rows[1:]:
             note = objects.get(statement_key(info, row.generation))
             if note is not None and note != row.statement:
                 return (
                     f"the published statement of its key of generation {row.generation} is not the stored one"
                 )
-        if objects.get(statement_key(info, len(rows))) is not None:
-            return (
-                f"a key of generation {len(rows)} was published that the store does not have: an older copy"
-                " was restored"
-            )
         return None
 
     # ------------------------------------------------------------------ rotation

@@ -278,6 +278,8 @@ class Publisher:
         self._check_refused(info)
         last = self._last(info)
         head = self._signable(info)
+        if last is not None and self._is_anothers(info, last, head):
+            return self._keep(info, last)
         if last is not None and last.size >= head.size:
             return self._keep(info, self._durable(info, self._same(info, last, head.size, head.root)))
         if self.read_only is not None:
@@ -303,6 +305,10 @@ class Publisher:
         if own is None and self.read_only is None:  # forgotten since it was confirmed: a commit is unknown
             raise Problem("store_unavailable", "the log's head has to be confirmed again", retry_after=1)
         return own or self._heads.get(info.key)
+
+    def _is_anothers(self, info: LogInfo, last: Published, head: HeadRow) -> bool:
+        """Whether another process went on from our head and published that: a lock by name may be lost."""
+        return self._heads.shared and last.size > head.size and self._heads.fresh(info.key).size >= last.size
 
     def _last(self, info: LogInfo) -> Published | None:
         known = self._published.get(info.key)
