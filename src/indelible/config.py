@@ -4,6 +4,7 @@ The file is TOML: a name for each setting, and a table `limits`. It need hold no
 own file or variable, and the database's password stands where libpq looks for it.
 """
 
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
@@ -73,8 +74,8 @@ _FILE_KINDS: Mapping[str, type] = {
 """What a file may set. Not `no_auth` and `accept_clock`, which are words of one start, and not `root_key`."""
 
 
-def read_file(path: Path) -> dict[str, object]:
-    """The settings of a file, by their names, `limits` as a table of numbers; paths are as from its folder.
+def read_file(path: Path) -> tuple[dict[str, object], dict[str, str]]:
+    """The settings of a file and its limits, each by its name; paths are as from its folder.
 
     Raises:
         SettingsError: it cannot be read, is not TOML, or has a name or a value that means nothing.
@@ -86,9 +87,10 @@ def read_file(path: Path) -> dict[str, object]:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not TOML: {error}") from None
     settings: dict[str, object] = {}
+    limits: dict[str, str] = {}
     for name, value in found.items():
         if name == "limits" and isinstance(value, dict):
-            settings[name] = _check_limits(path, value)
+            limits = _check_limits(path, value)
             continue
         if name not in _FILE_KINDS:
             raise SettingsError(f"{path}: there is no setting {name}{_meant(name, [*_FILE_KINDS, 'limits'])}")
@@ -96,7 +98,7 @@ def read_file(path: Path) -> dict[str, object]:
         if type(value) is not (str if kind is Path else kind):
             raise SettingsError(f"{path}: {name} takes {_TAKES[kind]}, not {value!r}")
         settings[name] = path.parent / str(value) if kind is Path else value
-    return settings
+    return settings, limits
 
 
 _TAKES = {str: "a text", Path: "a path", int: "a whole number", bool: "true or false"}
@@ -148,6 +150,16 @@ def limits_from(environment: Mapping[str, str], given: Mapping[str, str] | None 
 _NUMBERS = {int: "whole number", float: "number"}
 
 
+def is_loopback(host: str) -> bool:
+    """Whether an address, or `localhost`, is of this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
 def root_key_from(environment: Mapping[str, str]) -> str | None:
     """`INDELIBLE_ROOT_KEY`, when it is set.
 
@@ -158,21 +170,6 @@ def root_key_from(environment: Mapping[str, str]) -> str | None:
     if key is not None and len(key) < ROOT_KEY_CHARACTERS:
         raise SettingsError(f"INDELIBLE_ROOT_KEY needs {ROOT_KEY_CHARACTERS} characters or more")
     return key
-
-
-def objects_from(environment: Mapping[str, str]) -> str | None:
-    """`OBJECTS`: where objects are stored, None for the data directory."""
-    return environment.get("OBJECTS") or None
-
-
-def archive_from(environment: Mapping[str, str], objects: str | None) -> bool:
-    """`INDELIBLE_ARCHIVE`: whether events are archived; by default where objects are in a bucket.
-
-    Raises:
-        SettingsError: it is neither 1 nor 0.
-    """
-    said = _switch(environment, "INDELIBLE_ARCHIVE")
-    return said if said is not None else objects is not None and "://" in objects
 
 
 def _switch(environment: Mapping[str, str], name: str) -> bool | None:
@@ -197,19 +194,16 @@ def sourced(data: Path | None, file: Path | None = None, **changes: object) -> S
         SettingsError: something has a value that cannot be used, or no data directory is named.
     """
     given = {name: value for name, value in {"data": data, **changes}.items() if value is not None}
-    in_file = {} if file is None else read_file(file)
-    limits = in_file.pop("limits", {})
+    in_file, limits = ({}, {}) if file is None else read_file(file)
     variables = _variables(os.environ)
     found = {**in_file, **variables, **given}
     if "data" not in found:
         raise SettingsError("name the data directory: --data DIR, or data in the file")
-    objects = found.get("objects")
-    settings = Settings(
-        limits=limits_from(os.environ, limits),  # type: ignore[arg-type]  # checked when it was read
-        **{"archive": archive_from(os.environ, objects and str(objects)), **found},  # type: ignore[arg-type]  # same
-    )
+    found.setdefault("archive", "://" in str(found.get("objects")))  # by default where they are in a bucket
+    settings = Settings(**found, limits=limits_from(os.environ, limits))  # type: ignore[arg-type]  # checked
     settings = replace(settings, data=settings.data.expanduser().resolve())
-    return Sourced(settings, _sources(in_file, limits, given, str(file)))  # type: ignore[arg-type]  # same
+    named = [*in_file, *(f"limits.{name}" for name in limits)]
+    return Sourced(settings, _sources(dict.fromkeys(named, str(file)), variables, given))
 
 
 _VARIABLES = {
@@ -228,7 +222,7 @@ def _variables(environment: Mapping[str, str]) -> dict[str, object]:
     found: dict[str, object] = {
         "root_key": root_key_from(environment),
         "database": environment.get("DATABASE_URL") or None,
-        "objects": objects_from(environment),
+        "objects": environment.get("OBJECTS") or None,
         "witness_policy": Path(policy) if policy else None,
         "witness_fail_open": _switch(environment, "INDELIBLE_WITNESS_FAIL_OPEN"),
         "archive": _switch(environment, "INDELIBLE_ARCHIVE"),
@@ -237,12 +231,13 @@ def _variables(environment: Mapping[str, str]) -> dict[str, object]:
 
 
 def _sources(
-    in_file: Mapping[str, object], limits: Mapping[str, str], given: Mapping[str, object], file: str
+    in_file: Mapping[str, str], variables: Mapping[str, object], given: Mapping[str, object]
 ) -> dict[str, str]:
-    """Where each setting was given, the last word last."""
-    sources = dict.fromkeys((*in_file, *(f"limits.{name}" for name in limits)), file)
-    sources |= {name: _VARIABLES[name] for name in _variables(os.environ)}
-    for variable in os.environ:
-        if variable.startswith(_LIMIT_PREFIX):
-            sources[f"limits.{variable.removeprefix(_LIMIT_PREFIX).lower()}"] = variable
-    return sources | dict.fromkeys(given, "command line")
+    """Where each setting was given, the last word last; `in_file` has the file for each that is in it."""
+    limits = {
+        f"limits.{variable.removeprefix(_LIMIT_PREFIX).lower()}": variable
+        for variable in os.environ
+        if variable.startswith(_LIMIT_PREFIX)
+    }
+    named = {name: _VARIABLES[name] for name in variables}
+    return {**in_file, **named, **limits, **dict.fromkeys(given, "command line")}

@@ -8,18 +8,12 @@ from typing import Any
 import httpx
 import pytest
 from tests.harness.server import RunningServer, start_server
-from tests.harness.witnesses import RunningWitness, cli, policy, start_witness, until
+from tests.harness.witnesses import QUICK, RunningWitness, cli, policy, start_witness, until
 
 from indelible.notes.addcheckpoint import AddCheckpoint, format_add
 from indelible.notes.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint
 from indelible.notes.keys import Signer, derive_seed
 from indelible.notes.note import parse_note
-
-QUICK = {
-    "INDELIBLE_LIMIT_HEADS_INTERVAL_SECONDS": "0.2",
-    "INDELIBLE_LIMIT_PUBLISH_INTERVAL_SECONDS": "0.1",
-    "INDELIBLE_LIMIT_WITNESS_BACKOFF_SECONDS": "1",
-}
 
 
 @pytest.fixture

@@ -25,6 +25,13 @@ from indelible.notes.addcheckpoint import AddCheckpoint, format_add
 from indelible.notes.checkpoint import Checkpoint, sign_checkpoint
 from indelible.notes.keys import Signer
 
+QUICK = {
+    "INDELIBLE_LIMIT_HEADS_INTERVAL_SECONDS": "0.2",
+    "INDELIBLE_LIMIT_PUBLISH_INTERVAL_SECONDS": "0.1",
+    "INDELIBLE_LIMIT_WITNESS_BACKOFF_SECONDS": "1",
+}
+"""Publishes, lists and asks again as soon as a test can wait for."""
+
 AICS = "aics-witness 0.1.0"
 _LISTENING = re.compile(rb"listening on (https?://\S+)")
 

@@ -45,7 +45,7 @@ from indelible.notes.policy import WitnessPolicy
 from indelible.service.access import Access
 from indelible.service.audit import Subject
 from indelible.service.auditing import Auditing
-from indelible.service.bootstrap import RESTORED, Identity, default_workspace, identify
+from indelible.service.bootstrap import Identity, default_workspace, identify, is_restored
 from indelible.service.components import Components
 from indelible.service.headlog import find_head_log
 from indelible.service.logs import LogMaker
@@ -178,7 +178,7 @@ class Server:
         keys = Keyring(store.reader, signers, limits, clock)
         publisher = Publisher(store.reader, objects, heads, keys, limits)
         gate = Gate(store.reader, objects, keys, prover, publisher)
-        self._restored = self.directory.restored_marker.exists() or bool(store.reader.meta(RESTORED))
+        self._restored = is_restored(self.directory, store.reader)
         if self._restored:
             gate.read_only = (
                 "this is a restored copy: it is read-only until its operator declares the original dead"

@@ -1,7 +1,6 @@
 """`indelible serve`: the one command that imports the server."""
 
 import asyncio
-import ipaddress
 import signal
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from indelible.cli.exits import CommandFailed
-from indelible.config import Settings, from_environment
+from indelible.config import Settings, from_environment, is_loopback
 
 
 @click.command()
@@ -113,7 +112,7 @@ def serve(
         archive=archive,
         database=database,
     )
-    if no_auth and not _is_loopback(settings.host):
+    if no_auth and not is_loopback(settings.host):
         raise click.UsageError("--no-auth serves loopback only: leave out --host, or leave out --no-auth")
     if (settings.tls_cert is None) != (settings.tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together")
@@ -160,12 +159,3 @@ async def _serve(settings: Settings) -> int:
         if answering:
             raise
         raise CommandFailed(str(error)) from None
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -164,9 +164,7 @@ class Keyring:
         """What is wrong where the objects have a statement that the store has not, or has otherwise."""
         rows = self.keys(info).rows
         while objects.get(statement_key(info, len(rows))) is not None:
-            newer = self.keys(
-                info
-            ).rows  # a statement is published when its row is stored: another node's may be
+            newer = self.keys(info).rows  # another node's is stored before its statement is published
             if len(newer) == len(rows):
                 found = f"a key of generation {len(rows)} was published that the store does not have"
                 return f"{found}: an older copy was restored"

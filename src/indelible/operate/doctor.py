@@ -18,7 +18,7 @@ from indelible.model.limits import DEFAULT_LIMITS
 from indelible.operate.archives import archive_state, object_lock
 from indelible.operate.differences import State, Verdict
 from indelible.operate.sites import Site
-from indelible.service.bootstrap import RESTORED
+from indelible.service.bootstrap import is_restored
 from indelible.store.base import StoreError
 from indelible.store.sqlite import OLDEST_SQLITE
 
@@ -188,7 +188,7 @@ def _published(site: Site) -> Verdict:
 
 
 def _restored(site: Site) -> Verdict:
-    if site.directory.restored_marker.exists() or site.reader.meta(RESTORED):
+    if is_restored(site.directory, site.reader):
         return "look", "restored and read-only; docs/operating.md says how to go on from it"
     return "ok", "not a restored copy"
 

@@ -7,14 +7,14 @@ import os
 import ssl
 from collections.abc import Callable, Iterator
 
-from indelible.config import Settings
+from indelible.config import Settings, is_loopback
 from indelible.log.policyfile import read_policy
 from indelible.operate.differences import Verdict
 from indelible.operate.doctor import Check, judge_postgresql
 from indelible.store.base import StoreError
 from indelible.store.bucket import open_objects
 from indelible.store.databases import shared_facts
-from indelible.store.directory import ELSEWHERE, MASTER_SECRET_BYTES, read_secret
+from indelible.store.directory import ELSEWHERE, MASTER_SECRET_BYTES, other_engine, read_secret
 from indelible.store.objects import ObjectsUnreachable
 
 
@@ -38,15 +38,11 @@ def _data(settings: Settings) -> Verdict:
         return "ok", f"{path} will be made at the first start"
     if not path.is_dir() or not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         return "bad", f"{path} cannot be read and written; run this as the user of the server"
-    embedded, elsewhere = (path / "indelible.db").exists(), (path / ELSEWHERE).exists()
-    if settings.database is not None and embedded:
-        return (
-            "bad",
-            f"{path} holds a deployment in SQLite; name another directory, or no database",
-        )
-    if settings.database is None and elsewhere:
-        return "bad", f"{path} belongs to a deployment in PostgreSQL; give its URL"
-    return "ok", f"{path}, {'served before' if embedded or elsewhere else 'not served yet'}"
+    found = other_engine(path, elsewhere=settings.database is not None)
+    if found is not None:
+        return "bad", found
+    served = (path / "indelible.db").exists() or (path / ELSEWHERE).exists()
+    return "ok", f"{path}, {'served before' if served else 'not served yet'}"
 
 
 def _secret(settings: Settings) -> Verdict:
@@ -63,8 +59,9 @@ def _secret(settings: Settings) -> Verdict:
 def _tls(settings: Settings) -> Verdict | None:
     certificate, key = settings.tls_cert, settings.tls_key
     if certificate is None and key is None:
-        loopback = settings.host in {"127.0.0.1", "::1", "localhost"}
-        return None if loopback else ("look", f"none: on {settings.host} keys go in the clear")
+        return (
+            None if is_loopback(settings.host) else ("look", f"none: on {settings.host} keys go in the clear")
+        )
     if certificate is None or key is None:
         return "bad", "tls_cert and tls_key go together"
     try:

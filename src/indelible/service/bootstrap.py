@@ -13,7 +13,8 @@ from indelible.model.names import check_deployment_name
 from indelible.model.types import ROOT_WRITER
 from indelible.service.logs import LogMaker
 from indelible.service.workspaces import DEFAULT_WORKSPACE, WorkspaceMaker
-from indelible.store.base import Store, StoreRefused, Transaction
+from indelible.store.base import Reader, Store, StoreRefused, Transaction
+from indelible.store.directory import DataDirectory
 
 NAME = "deployment"
 FIRST_KEY = "first_public_key"
@@ -21,6 +22,11 @@ UNFINISHED = "restore-unfinished"
 """A database that has this value is refused: what was begun to be restored into it did not end."""
 RESTORED = "restored"
 """A database that has this value is a read-only copy, whichever directory it is served with."""
+
+
+def is_restored(directory: DataDirectory, reader: Reader) -> bool:
+    """Whether a deployment is a read-only copy: its directory says so, or its database."""
+    return directory.restored_marker.exists() or bool(reader.meta(RESTORED))
 
 
 class Identity(NamedTuple):

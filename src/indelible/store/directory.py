@@ -13,6 +13,15 @@ _OTHERS = 0o077
 ELSEWHERE = "database-elsewhere"
 
 
+def other_engine(path: Path, *, elsewhere: bool) -> str | None:
+    """Why a directory does not go with a database that is in it, or `elsewhere`; None where it does."""
+    if elsewhere and (path / "indelible.db").exists():
+        return f"{path} holds a deployment in SQLite; name another directory, or leave out --database"
+    if not elsewhere and (path / ELSEWHERE).exists():
+        return f"{path} belongs to a deployment in PostgreSQL; give its URL (--database, DATABASE_URL)"
+    return None
+
+
 class DataDirectory:
     """Paths inside a data directory, which is made at first use with mode 0700.
 
@@ -56,17 +65,11 @@ class DataDirectory:
         Raises:
             StoreRefused: it was served with the other kind of database.
         """
-        marker, embedded = self.elsewhere_marker, self.path / "indelible.db"
-        if elsewhere and embedded.exists():
-            raise StoreRefused(
-                f"{self.path} holds a deployment in SQLite; name another directory, or leave out --database"
-            )
-        if not elsewhere and marker.exists():
-            raise StoreRefused(
-                f"{self.path} belongs to a deployment in PostgreSQL; give its URL (--database, DATABASE_URL)"
-            )
-        if elsewhere and not marker.exists():
-            marker.touch(mode=0o600)
+        found = other_engine(self.path, elsewhere=elsewhere)
+        if found is not None:
+            raise StoreRefused(found)
+        if elsewhere and not self.elsewhere_marker.exists():
+            self.elsewhere_marker.touch(mode=0o600)
             sync(self.path)
 
     @property

@@ -9,11 +9,15 @@ from indelible.store.base import StoreError, StoreRefused, StoreUnavailable
 from indelible.store.postgres_read import PostgresReader
 from indelible.store.postgres_session import Link, facts_of
 
-_STRAYS = (
-    "SELECT 'tiles', log FROM tile WHERE log NOT IN (SELECT key FROM log) GROUP BY log"
-    " UNION ALL SELECT 'events', log FROM chunk WHERE log NOT IN (SELECT key FROM log) GROUP BY log"
-)
-_ZEROTH = "SELECT DISTINCT log FROM chunk WHERE first < 1"
+# One look at an index for each log, not one for each row.
+_STRAYS = """
+    WITH RECURSIVE of (log) AS (
+        SELECT min(log) FROM {table}
+        UNION ALL SELECT (SELECT min(log) FROM {table} WHERE log > of.log) FROM of WHERE of.log IS NOT NULL
+    )
+    SELECT log FROM of WHERE log IS NOT NULL AND log NOT IN (SELECT key FROM log)
+"""
+_ZEROTH = "SELECT key FROM log WHERE EXISTS (SELECT FROM chunk WHERE chunk.log = log.key AND first < 1)"
 
 
 class PostgresDatabase:
@@ -54,8 +58,9 @@ class PostgresDatabase:
 
     def flaws(self, limit: int) -> Iterator[str]:
         """See `Database`."""
-        for what, log in self.reader.rows(_STRAYS)[:limit]:
-            yield f"{what} are stored of log number {log}, which is none"
+        for what, table in (("tiles", "tile"), ("events", "chunk")):
+            for (log,) in self.reader.rows(_STRAYS.format(table=table))[:limit]:
+                yield f"{what} are stored of log number {log}, which is none"
         for (log,) in self.reader.rows(_ZEROTH)[:limit]:
             yield f"log number {log} has a chunk before its first event"
 

@@ -14,20 +14,18 @@ from tests.harness.nodes import Nodes
 from tests.harness.operating import run
 from tests.harness.postgres import cluster
 from tests.harness.server import start_server
-from tests.harness.witnesses import RunningWitness, cli, policy, start_witness, until
+from tests.harness.witnesses import QUICK, RunningWitness, cli, policy, start_witness, until
 
 from indelible.client.cosigned import check_cosignatures, parse_witnesses
 from indelible.notes.checkpoint import parse_checkpoint
 from indelible.notes.note import parse_note
 
 SECONDS = 8
-QUICK = {
+ARCHIVING = {
+    **QUICK,
     "INDELIBLE_LIMIT_ARCHIVE_AGE_SECONDS": "0.3",
     "INDELIBLE_LIMIT_ARCHIVE_INTERVAL_SECONDS": "0.3",
     "INDELIBLE_LIMIT_ARCHIVE_SEGMENT_EVENTS": "256",
-    "INDELIBLE_LIMIT_HEADS_INTERVAL_SECONDS": "0.3",
-    "INDELIBLE_LIMIT_PUBLISH_INTERVAL_SECONDS": "0.1",
-    "INDELIBLE_LIMIT_WITNESS_BACKOFF_SECONDS": "1",
 }
 
 
@@ -49,7 +47,7 @@ def nodes(tmp_path: Path, witness: RunningWitness) -> Iterator[Nodes]:
         first.stop()
     cli("witness", "add-log", "--data", str(tmp_path / "w"), *keys)
     rules = policy(tmp_path / "policy", 1, witness, logs=keys[:1])
-    made = Nodes(data, url, options=("--archive", "--witness-policy", str(rules)), env=QUICK)
+    made = Nodes(data, url, options=("--archive", "--witness-policy", str(rules)), env=ARCHIVING)
     yield made
     made.stop()
 

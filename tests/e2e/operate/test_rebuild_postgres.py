@@ -116,3 +116,19 @@ def test_a_directory_and_a_database_that_do_not_belong_together_are_refused(
     assert "its own tools" in backup.stderr
     with pytest.raises(StoreRefused, match="cannot be read"):
         PostgresStore("no url at all")
+
+
+def test_rows_that_belong_to_nothing_are_found(original: Original, tmp_path: Path) -> None:
+    """Events and tiles of no log, and a chunk before a log's first event, which only an intruder writes."""
+    url, copy = cluster().create(), tmp_path / "copy"
+    restored(original, original.data / "objects", copy, url)
+    chunk = "INSERT INTO chunk SELECT {}, {}, events, time, meta, leaves, payload FROM chunk LIMIT 1"
+    name = url.rpartition("/")[2]
+    cluster().run(chunk.format(77, 1), name)
+    cluster().run(chunk.format(1, 0), name)
+    cluster().run("INSERT INTO tile SELECT 78, 1, 0, hashes FROM tile LIMIT 1", name)
+    checked = run("fsck", "--data", copy, "--database", url)
+    assert checked.returncode == 1
+    assert "events are stored of log number 77, which is none" in checked.stdout
+    assert "tiles are stored of log number 78, which is none" in checked.stdout
+    assert "log number 1 has a chunk before its first event" in checked.stdout
