@@ -46,7 +46,9 @@ def version_one(folder: Path) -> Path:
 def taken_back(path: Path) -> None:
     """Give a store of this version the schema of version 1, as if an older program had made it."""
     connection = apsw.Connection(str(path))
-    connection.execute("DROP TABLE log_key; ALTER TABLE log DROP COLUMN public_proofs;")
+    connection.execute(
+        "DROP TABLE segment; DROP TABLE trim; DROP TABLE log_key; ALTER TABLE log DROP COLUMN public_proofs;"
+    )
     connection.pragma("user_version", 1)
     connection.close()
 

@@ -6,13 +6,14 @@ import pytest
 from tests.contract.store_close_contract import CloseContract
 from tests.contract.store_contract import Engine, StoreContract
 from tests.contract.store_keys_contract import KeysContract
+from tests.contract.store_trim_contract import TrimContract
 from tests.harness.postgres import cluster
 
 from indelible.store.base import Store
 from indelible.store.postgres import PostgresStore
 
 
-class TestPostgres(StoreContract, KeysContract, CloseContract):
+class TestPostgres(StoreContract, KeysContract, CloseContract, TrimContract):
     """`PostgresStore` in a fresh database."""
 
     @pytest.fixture

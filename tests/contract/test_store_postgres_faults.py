@@ -328,8 +328,8 @@ def test_two_first_starts_at_once_make_one_schema(url: str) -> None:
 def test_a_schema_that_this_program_cannot_run_beside_is_refused(store: PostgresStore, url: str) -> None:
     """One that only added is used as it is; so old and new nodes run together."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("INSERT INTO schema_version VALUES (2, 1)")
+        connection.execute("INSERT INTO schema_version VALUES (3, 1)")
         PostgresStore(url).close()
-        connection.execute("INSERT INTO schema_version VALUES (3, 3)")
-    with pytest.raises(StoreRefused, match="schema version 3"):
+        connection.execute("INSERT INTO schema_version VALUES (4, 4)")
+    with pytest.raises(StoreRefused, match="schema version 4"):
         PostgresStore(url)

@@ -12,6 +12,7 @@ import pytest
 from tests.contract.store_close_contract import CloseContract
 from tests.contract.store_contract import Engine, StoreContract
 from tests.contract.store_keys_contract import KeysContract
+from tests.contract.store_trim_contract import TrimContract
 from tests.harness.faults import Disk, Step, failing_disk
 from tests.harness.store_rows import add_log, chunk, fill
 
@@ -20,7 +21,7 @@ from indelible.store.base import Store, StoreBroken, StoreFull, StoreRefused, Tr
 from indelible.store.sqlite import WAL_PAGES_BEFORE_CHECKPOINT, SqliteStore, copy_database
 
 
-class TestSqlite(StoreContract, KeysContract, CloseContract):
+class TestSqlite(StoreContract, KeysContract, CloseContract, TrimContract):
     """`SqliteStore` in a fresh directory."""
 
     @pytest.fixture

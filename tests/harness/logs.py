@@ -19,6 +19,7 @@ from indelible.log.pending import Append
 from indelible.log.prove import Prover
 from indelible.log.publish import Publisher
 from indelible.log.read import EventReader
+from indelible.log.segmentrows import SegmentRows
 from indelible.log.signers import Signers
 from indelible.log.timekeeper import Timekeeper
 from indelible.merkle.hashing import EMPTY_ROOT
@@ -88,7 +89,7 @@ class World:
         """Put the parts together, as the composition root does."""
         reader: Reader = self.store.reader
         self.heads = Heads(reader)
-        self.events = EventReader(reader)
+        self.events = EventReader(reader, SegmentRows(self.objects, self.limits))
         self.prover = Prover(reader, self.events)
         self.signers = Signers(self.master)
         self.keys = Keyring(reader, self.signers, self.limits, self.hands.clock())

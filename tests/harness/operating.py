@@ -1,9 +1,10 @@
 """A real server over a data directory, and what operators and forgers do to one."""
 
 import contextlib
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,9 +36,11 @@ def serving(data: Path) -> Iterator[tuple[RunningServer, httpx.Client]]:
         assert server.stop() == 0, server.written()
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of the program."""
-    return subprocess.run([*PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False)
+def run(*arguments: str | Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command of the program, with more in its environment."""
+    command = [*PROGRAM, *map(str, arguments)]
+    outside = {**os.environ, **(env or {})}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=outside)
 
 
 def created(http: httpx.Client, name: str) -> str:

@@ -58,10 +58,10 @@ def answers(http: httpx.Client, logs: list[str]) -> dict[str, bytes]:
     return {**said, "views": json.dumps(views).encode()}
 
 
-def archived_deployment(data: Path) -> Original:
+def archived_deployment(data: Path, *options: str) -> Original:
     """Two workspaces, three logs of users, views, a revoked key, a rotation, batches over segments."""
     limits = {**QUICK, "INDELIBLE_LIMIT_ARCHIVE_SEGMENT_EVENTS": "512"}
-    with start_server(data, "--archive", env=limits) as server, server.client() as http:
+    with start_server(data, "--archive", *options, env=limits) as server, server.client() as http:
         ids = [http.post("/logs", json={"name": name}).json()["log_id"] for name in ("one", "two", "empty")]
         logs = [f"/logs/{log_id}" for log_id in ids]
         batch = http.post(f"{logs[0]}/append_batch", content=b'["a","b"]', headers=KEYED).content

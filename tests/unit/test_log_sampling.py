@@ -43,7 +43,7 @@ def store(tmp_path: Path) -> Path:
 
 def sampler(world: World, choose: Choose, limits: Limits = DEFAULT_LIMITS) -> Sampler:
     """A sampler whose choices the test makes."""
-    return Sampler(world.store.reader, world.objects, world.keys, world.prover, limits, choose)
+    return Sampler(world.store.reader, world.objects, world.keys, world.events, world.prover, limits, choose)
 
 
 def always(log: int, sequence: int) -> Choose:

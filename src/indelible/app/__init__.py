@@ -34,11 +34,12 @@ from indelible.log.prove import Prover
 from indelible.log.publish import Publisher
 from indelible.log.read import EventReader
 from indelible.log.sampling import Sampler
+from indelible.log.segmentrows import SegmentRows
 from indelible.log.signers import Signers
 from indelible.log.source import Source
 from indelible.log.timekeeper import Timekeeper
 from indelible.log.witnesses import Witnesses
-from indelible.model.clock import SYSTEM_CLOCK, SYSTEM_RANDOMNESS, Clock
+from indelible.model.clock import SYSTEM_CLOCK, SYSTEM_RANDOMNESS, Clock, Moment
 from indelible.model.errors import Problem
 from indelible.model.types import LogInfo
 from indelible.notes.policy import WitnessPolicy
@@ -172,7 +173,7 @@ class Server:
     def _compose(self, signers: Signers, clock: Clock) -> Core:
         limits, store = self.settings.limits, self._store
         objects = open_objects(self.settings.objects, self.directory.objects, limits)
-        events = EventReader(store.reader)
+        events = EventReader(store.reader, SegmentRows(objects, limits))
         heads = Heads(store.reader, shared=store.shared)
         prover = Prover(store.reader, events)
         keys = Keyring(store.reader, signers, limits, clock)
@@ -184,19 +185,13 @@ class Server:
                 "this is a restored copy: it is read-only until its operator declares the original dead"
             )
         self._archiver = self._compose_archive(objects, events, prover, publisher, clock)
-        self._sampler = Sampler(store.reader, objects, keys, prover, limits, randomness_for_keys.randbelow)
-        moment = noted(store.reader)
-        timekeeper = Timekeeper(
-            clock if self._shared is None else replace(clock, wall_micros=self._shared.clock),
-            limits,
-            self._on_clock_jump,
-            last_alive=last_alive(store.reader),
-            noted=moment,
-            accept_start=self.settings.accept_clock,
+        self._sampler = Sampler(
+            store.reader, objects, keys, events, prover, limits, randomness_for_keys.randbelow
         )
+        moment = noted(store.reader)
         committer = Committer(
             store,
-            timekeeper,
+            self._timekeeper(clock, moment),
             limits,
             SYSTEM_RANDOMNESS,
             on_committed=self._on_committed,
@@ -228,6 +223,16 @@ class Server:
             randomness=SYSTEM_RANDOMNESS,
         )
         return core if self._policy is None else self._witnessed(core, self._policy)
+
+    def _timekeeper(self, clock: Clock, moment: Moment | None) -> Timekeeper:
+        return Timekeeper(
+            clock if self._shared is None else replace(clock, wall_micros=self._shared.clock),
+            self.settings.limits,
+            self._on_clock_jump,
+            last_alive=last_alive(self._store.reader),
+            noted=moment,
+            accept_start=self.settings.accept_clock,
+        )
 
     def _host_views(self, objects: Objects, source: Source, clock: Clock) -> None:
         limits, code = self.settings.limits, self.directory.cache / "code"

@@ -46,6 +46,7 @@ COMMANDS = {
     "backup": Place("operate", "backup", "Write a consistent copy while the server runs."),
     "restore": Place("operate", "restore", "Make a data directory from a backup, verified first."),
     "fsck": Place("fsck", "fsck", "Recompute a store, and name all that was changed underneath."),
+    "trim": Place("trim", "trim", "Take archived events out of the database, and read them from there."),
     "migrate": Place("operate", "migrate", "Bring a PostgreSQL database's schema to this version."),
     "doctor": Place("operate", "doctor", "Look for what is wrong with a deployment."),
 }

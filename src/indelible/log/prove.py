@@ -29,7 +29,7 @@ class Prover:
 
         def read(level: int, start: int, count: int) -> Sequence[bytes]:
             if level == 0:
-                joined = self._reader.leaves(log, start + 1, count)
+                joined = self._events.rows.leaves(log, start + 1, count)
             else:
                 joined = self._reader.nodes(log, level, start, count)
             return [joined[at : at + HASH_BYTES] for at in range(0, len(joined), HASH_BYTES)]
@@ -50,7 +50,7 @@ class Prover:
 
     def leaf(self, log: int, sequence: int) -> bytes:
         """The stored leaf hash of an event."""
-        return self._reader.leaves(log, sequence, 1)
+        return self._events.rows.leaves(log, sequence, 1)
 
     def event_proof(self, info: LogInfo, sequence: int, published: Published) -> bytes:
         """A C2SP tlog-proof of one event against a published checkpoint that covers it."""
@@ -74,7 +74,7 @@ class Prover:
         """`width` hashes of tile `index` at a tile level (C2SP tlog-tiles), which the log holds."""
         start = index * TILE_WIDTH
         if level == 0:
-            return self._reader.leaves(log, start + 1, width)
+            return self._events.rows.leaves(log, start + 1, width)
         return self._reader.nodes(log, level, start, width)
 
     def entries(self, log: int, index: int, width: int) -> bytes:
@@ -87,7 +87,7 @@ class Prover:
         Without a payload being read: a bundle of large events would cost hundreds of MiB.
         """
         entries: list[bytes] = []
-        for row in self._reader.metas(log, span.first, span.last):
+        for row in self._events.rows.metas(log, span.first, span.last):
             chunk = decode_chunk(row, whole=False)
             if chunk.first > span.first + len(entries):
                 break

@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from indelible.log.chunk import Chunk, decode_chunk
+from indelible.log.segmentrows import SegmentRows
+from indelible.log.whole import WholeRows
 from indelible.model.packed import Packed
 from indelible.model.types import Event
-from indelible.store.base import Reader
+from indelible.store.base import EventRows, Reader
 
 CHUNKS_A_READ = 64
 READ_BYTES = 1 << 20
@@ -31,10 +33,14 @@ class Columns(NamedTuple):
 
 
 class EventReader:
-    """Reads what is committed. Any thread."""
+    """Reads what is committed, in the store and, where `segments` are given, what was trimmed. Any thread.
 
-    def __init__(self, reader: Reader) -> None:
+    Every method may raise StoreUnavailable or ObjectsUnreachable where database or archive do not answer.
+    """
+
+    def __init__(self, reader: Reader, segments: SegmentRows | None = None) -> None:
         self._reader = reader
+        self.rows: EventRows = reader if segments is None else WholeRows(reader, segments)
 
     def chunks(self, log: int, span: Span, *, reverse: bool = False) -> Iterator[Chunk]:
         """The chunks that hold events of `span`, whole, a few at a time from the store.
@@ -46,7 +52,7 @@ class EventReader:
         at = span.last if reverse else span.first
         limit = 1  # grows while rows are small, so that one event costs one row and a scan few reads
         while span.first <= at <= span.last:
-            rows = self._reader.chunks(log, at, limit, reverse=reverse)
+            rows = self.rows.chunks(log, at, limit, reverse=reverse)
             if sum(len(row.payload) for row in rows) * 2 <= READ_BYTES:
                 limit = min(limit * 4, CHUNKS_A_READ)
             if not rows:
@@ -129,16 +135,25 @@ class EventReader:
     def first_at_or_after(self, log: int, size: int, micros: int) -> int:
         """The first sequence whose time is `micros` or later; `size + 1` when there is none.
 
-        Times never decrease within a log, so this is a bisection over chunks and needs no index.
+        Times never decrease within a log, so this is a bisection over chunks and needs no index. Of trimmed
+        events one segment is read at most.
         """
-        low, high = 1, size + 1
+        low, high = self._around(log, size, micros)
         while low < high:
             middle = (low + high) // 2
-            first, events, time = self._reader.chunk_time(log, middle) or (0, 0, 0)
+            first, events, time = self.rows.chunk_time(log, middle) or (0, 0, 0)
             if not first <= middle < first + events:
                 raise LookupError(f"the events at {middle} are not all there")
             if time >= micros:
                 high = max(low, first)
             else:
                 low = first + events
-        return low
+        return min(low, size + 1)  # a chunk may reach past `size`
+
+    def _around(self, log: int, size: int, micros: int) -> tuple[int, int]:
+        """Sequences between which the first event at or after a time is, by what is known of segments."""
+        before = self._reader.segment_before(log, micros)
+        if before is not None and micros <= before.last_time:
+            return before.first, before.last + 1
+        start = before.last + 1 if before else 1
+        return start, start if self._reader.segment(log, start) else size + 1

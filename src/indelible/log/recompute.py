@@ -15,7 +15,7 @@ from indelible.log.storedrows import rows_of
 from indelible.log.treecheck import WIDTH, Closed, TreeCheck
 from indelible.merkle.frontier import decode_frontier
 from indelible.model.types import LogInfo
-from indelible.store.base import SEQUENCE_MAX, ChunkRow, HeadRow, Reader
+from indelible.store.base import SEQUENCE_MAX, ChunkRow, EventRows, HeadRow, Reader
 
 GAP_MAX = 1 << 22
 """Events that can be missing at one place, inside a log, for the tree after them to be checked still."""
@@ -25,7 +25,7 @@ class Finding(NamedTuple):
     """A difference: in which log, at which sequence, what of it differs, and in words.
 
     `kind` is one of payload, commitment, entry, leaf, event, node, frontier, root, head, time, gap, chunk,
-    beyond, and what whoever calls looks for besides.
+    beyond, segment, and what whoever calls looks for besides.
     """
 
     log: LogInfo
@@ -53,22 +53,32 @@ def recompute(
     head: HeadRow,
     progress: Callable[[int], None],
     *,
+    rows: EventRows | None = None,
     watched: Sequence[Watched] = (),
     inspect: Inspect = lambda _chunk: (),
 ) -> Iterator[Finding]:
     """Compare every stored hash of a log with what stands below it; yields each difference.
 
+    Events are read from `rows`, where the reader itself does not show those that were trimmed.
+
     `progress` is called with the number of events done. Nothing is changed, memory stays bounded, and events
     that are appended meanwhile don't matter: `head` and what it covers never change.
     """
-    yield from _Recomputing(reader, info, head, watched, inspect).findings(progress)
+    yield from _Recomputing(reader, rows or reader, info, head, watched, inspect).findings(progress)
 
 
 class _Recomputing:
     def __init__(
-        self, reader: Reader, info: LogInfo, head: HeadRow, watched: Sequence[Watched], inspect: Inspect
+        self,
+        reader: Reader,
+        rows: EventRows,
+        info: LogInfo,
+        head: HeadRow,
+        watched: Sequence[Watched],
+        inspect: Inspect,
     ) -> None:
         self._reader = reader
+        self._rows = rows
         self._info = info
         self._head = head
         self._watched = sorted(watched, reverse=True)  # the next one last
@@ -84,7 +94,7 @@ class _Recomputing:
     def findings(self, progress: Callable[[int], None]) -> Iterator[Finding]:
         head = self._head
         yield from self._compare_roots()
-        for row in rows_of(self._reader, self._info.key, min(head.size, SEQUENCE_MAX)):
+        for row in rows_of(self._rows, self._info.key, min(head.size, SEQUENCE_MAX)):
             yield from self._row(row)
             progress(min(self._tree.size, head.size))
         if self._next <= head.size:

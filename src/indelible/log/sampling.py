@@ -48,6 +48,7 @@ class Sampler:
         reader: Reader,
         objects: Objects,
         keys: Histories,
+        events: EventReader,
         prover: Prover,
         limits: Limits,
         choose: Choose,
@@ -56,7 +57,7 @@ class Sampler:
         self._objects = objects
         self._keys = keys
         self._prover = prover
-        self._events = EventReader(reader)
+        self._events = events
         self._rate = limits.fsck_events_per_second
         self._choose = choose
         self._known: OrderedDict[tuple[int, int, str], Finding] = OrderedDict()

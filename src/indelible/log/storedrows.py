@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from indelible.log.chunk import LEAF_BYTES
 from indelible.log.read import CHUNKS_A_READ, READ_BYTES
-from indelible.store.base import ChunkRow, Reader
+from indelible.store.base import ChunkRow, EventRows
 
 
-def rows_of(reader: Reader, log: int, last: int) -> Iterator[ChunkRow]:
+def rows_of(reader: EventRows, log: int, last: int) -> Iterator[ChunkRow]:
     """The chunks that begin at or before sequence `last`, in order, a few at a time from the store.
 
     One that is missing is passed over, and one that overlaps another comes all the same.
@@ -31,13 +31,13 @@ def rows_of(reader: Reader, log: int, last: int) -> Iterator[ChunkRow]:
         at = seen + _extent(rows[-1])
 
 
-def _first_of(reader: Reader, log: int, sequence: int) -> int:
+def _first_of(reader: EventRows, log: int, sequence: int) -> int:
     """Where the chunk begins that is the last to begin at or before a sequence, 0 where there is none."""
     found = reader.chunk_time(log, sequence) if sequence > 0 else None
     return found[0] if found else 0
 
 
-def _following(reader: Reader, log: int, seen: int, last: int) -> int:
+def _following(reader: EventRows, log: int, seen: int, last: int) -> int:
     """Where the first chunk after the one at `seen` begins; past `last` where there is none up to there.
 
     A bisection, since readers find a chunk from behind only; it is needed where a store is damaged.

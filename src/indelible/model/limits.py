@@ -79,6 +79,8 @@ class Limits:
     archive_whole_manifests: int = (
         256  # of so many manifests one names all logs; a reader reads that far back
     )
+    segment_cache_bytes: int = 64 * MIB  # of events that were trimmed, read back from segments
+    segment_parallel_reads: int = 4
     archive_object_bytes: int = 1 * GIB  # the events of a segment, inflated, that is read back
 
     # Signing keys

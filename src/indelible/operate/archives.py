@@ -38,7 +38,9 @@ def archive_state(site: Site) -> Verdict:
         return "bad", f"the archive holds more of log {ahead[0]} than this store: an older copy was restored"
     if chain.deployment != site.deployment:
         return "bad", f"{site.objects.place} holds the archive of {chain.deployment}"
-    return "ok", f"manifest {chain.number} of {chain.written}: {archived} events, {missing} wait"
+    trimmed = sum(site.reader.trimmed(info.key) for info in site.logs())
+    alone = f"; {trimmed} of them are in the archive alone" if trimmed else ""
+    return "ok", f"manifest {chain.number} of {chain.written}: {archived} events, {missing} wait{alone}"
 
 
 def object_lock(site: Site) -> Verdict:

@@ -1,13 +1,16 @@
 """A consistent copy of a data directory, taken while a server may be writing to it.
 
-In this order: published checkpoints, the database, components. So the copy's logs are never behind the heads
-that stand beside them, and every component that the copy's views name is there. Snapshots of views stay out:
-they are made again. Secrets stay out unless asked for: whoever has the master secret can sign heads.
+In this order: published checkpoints, the database, components, and the segments of events that were trimmed.
+So the copy's logs are never behind the heads that stand beside them, and all that its rows name is there.
+Snapshots of views stay out: they are made again. Secrets stay out unless asked for: whoever has the master
+secret can sign heads.
 """
 
 import hashlib
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 from indelible import __version__
@@ -26,7 +29,9 @@ from indelible.store.base import StoreRefused
 from indelible.store.directory import read_secret, write_secret
 from indelible.store.durable import sync
 from indelible.store.objects import Objects
+from indelible.store.paging import log_pages
 from indelible.store.sqlite import copy_database
+from indelible.store.sqlite_read import SqliteReader
 
 
 def back_up(
@@ -50,6 +55,7 @@ def back_up(
         copy_database(data / DATABASE, target / DATABASE, lambda n, of: progress("database", n, of))
         files[DATABASE] = file_digest(target / DATABASE)
         files.update(_copy_objects(site.objects, target, "components", progress))
+        files.update(_copy_segments(site.objects, target, progress))
         if include_secrets:
             files.update(_copy_secrets(data, target))
         sync_tree(target)
@@ -88,6 +94,30 @@ def _copy_objects(
         write_file(path, data)
         yield f"{OBJECTS}/{key}", hashlib.sha256(data).hexdigest()
         progress(folder, done + 1, len(keys))
+
+
+def _copy_segments(objects: Objects, target: Path, progress: Progress) -> Iterator[tuple[str, str]]:
+    """Copy the segments that hold what the copied database has no longer, wherever they stand."""
+    with closing(SqliteReader(target / DATABASE, connections=1)) as reader:
+        infos = list(chain.from_iterable(log_pages(reader)))
+        total, done = sum(reader.trimmed(info.key) for info in infos), 0
+        for info in infos:
+            trimmed, last = reader.trimmed(info.key), 0
+            while last < trimmed:
+                segment = reader.segment(info.key, last + 1)
+                data = None if segment is None else objects.get(segment.key)
+                if segment is None or data is None or hashlib.sha256(data).hexdigest() != segment.sha256:
+                    raise StoreRefused(
+                        f"event {last + 1} of log {info.name} ({info.log_id}) was trimmed, and its segment is"
+                        " missing or changed: a copy would not be whole; indelible fsck says more"
+                    )
+                path = target / OBJECTS / segment.key
+                make_folder(path.parent)
+                write_file(path, data)
+                yield f"{OBJECTS}/{segment.key}", segment.sha256
+                done += min(segment.last, trimmed) - last
+                last = segment.last
+                progress("trimmed events", done, total)
 
 
 def _published(objects: Objects) -> Iterator[str]:

@@ -22,7 +22,7 @@ DATABASE = "indelible.db"
 MASTER_SECRET = "master-secret"  # noqa: S105 - a file's name
 ROOT_KEY = "root-key"
 OBJECTS = "objects"
-FOLDERS = ("proofs", "components")
+FOLDERS = ("proofs", "components", "events")
 KEY_INFO = b"indelible/backup-key/v1"
 
 

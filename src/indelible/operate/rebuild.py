@@ -15,7 +15,8 @@ from indelible.log.archive_manifest import ArchivedLog, ArchiveError, Chain, arc
 from indelible.log.archive_state import State, StateError, decode_state
 from indelible.log.keyring import Keyring
 from indelible.log.publish import checkpoint_key
-from indelible.log.segment import HEADER_BYTES, Header, Ref, SegmentError, decode_header
+from indelible.log.segment import Ref, SegmentError
+from indelible.log.segmentchain import fetched, segments_of
 from indelible.log.signers import Signers
 from indelible.model.clock import SYSTEM_CLOCK
 from indelible.model.limits import DEFAULT_LIMITS
@@ -130,18 +131,9 @@ class _archive:  # noqa: N801 - reads as a function
             raise StoreRefused(f"the archive in {self._source} does not verify: {error}") from error
 
 
-def _fetched(objects: Objects, ref: Ref) -> bytes:
-    data = objects.get(ref.key)
-    if data is None:
-        raise ArchiveError(f"{ref.key} is missing")
-    if hashlib.sha256(data).hexdigest() != ref.sha256:
-        raise ArchiveError(f"{ref.key} was changed: it is not the object that was archived")
-    return data
-
-
 def _state(objects: Objects, ref: Ref) -> State:
     try:
-        return decode_state(_fetched(objects, ref))
+        return decode_state(fetched(objects, ref))
     except StateError as error:
         raise ArchiveError(f"{ref.key}: {error}") from None
 
@@ -199,8 +191,8 @@ def _build(
         info = infos.get(archived.log_id)
         if info is None or info.origin != archived.origin:
             raise ArchiveError(f"log {archived.log_id} is not among the rows of its workspace")
-        for ref, data in _segments(objects, archived):
-            layer.events(info, ref, data, archived.time_floor)
+        for segment in segments_of(objects, archived):
+            layer.events(info, segment.ref, segment.data, archived.time_floor)
             progress("rebuilding", done + layer.size, total)
         done += archived.size
         _check_head(layer, keys, info, archived)
@@ -210,41 +202,6 @@ def _build(
         if str(info.log_id) not in chain.logs:
             _empty_head(objects, local, keys, info)
     _components(objects, local, states)
-
-
-def _segments(objects: Objects, archived: ArchivedLog) -> Iterator[tuple[Ref, bytes]]:
-    """The segments of a log with their bytes, the first one first; an error names the changed one."""
-    refs = [archived.last]
-    try:
-        header = _header(objects, archived, archived.last, archived.size)
-        while header.previous is not None:
-            refs.append(header.previous)
-            header = _header(objects, archived, header.previous, header.first - 1)
-        for ref in reversed(refs):
-            yield ref, _fetched(objects, ref)
-    except ArchiveError:
-        # A segment that was changed may have named the ones before it wrongly: the last such is to blame.
-        for ref in refs:
-            _fetched(objects, ref)
-        raise
-
-
-def _header(objects: Objects, archived: ArchivedLog, ref: Ref, expected: int) -> Header:
-    """What the first line of a segment says: it ends at event `expected`, and names the one before it."""
-    if not ref.key.startswith(f"events/{archived.log_id}/"):
-        raise ArchiveError(f"{ref.key} is no segment of log {archived.log_id}")
-    data = objects.start(ref.key, HEADER_BYTES)
-    if data is None:
-        raise ArchiveError(f"{ref.key} is missing")
-    try:
-        header = decode_header(data)
-    except SegmentError as error:
-        raise ArchiveError(f"{ref.key} was changed: {error}") from None
-    if header.last != expected or header.origin != archived.origin:
-        raise ArchiveError(f"{ref.key} is not the segment that ends at event {expected} of its log")
-    if (header.previous is None) != (header.first == 1):
-        raise ArchiveError(f"{ref.key} does not begin where the segment before it ends")
-    return header
 
 
 def _check_head(layer: Layer, keys: Keyring, info: LogInfo, archived: ArchivedLog) -> None:

@@ -18,12 +18,15 @@ from indelible.log.prove import Prover
 from indelible.log.publish import Publisher
 from indelible.log.read import EventReader
 from indelible.log.recompute import Finding, Inspect, Watched, recompute
+from indelible.log.segment import SegmentError
+from indelible.log.segmentrows import SegmentRows
 from indelible.log.signers import Signers
+from indelible.log.whole import WholeRows
 from indelible.model.clock import SYSTEM_CLOCK
 from indelible.model.limits import DEFAULT_LIMITS
 from indelible.model.types import LogInfo
 from indelible.service.bootstrap import FIRST_KEY, NAME, first_public_key
-from indelible.store.base import HeadRow, StoreError, StoreRefused
+from indelible.store.base import HeadRow, SegmentRow, StoreError, StoreRefused, StoreUnavailable
 from indelible.store.bucket import open_objects
 from indelible.store.databases import Database, SqliteDatabase, open_shared_database
 from indelible.store.directory import ELSEWHERE, DataDirectory
@@ -58,6 +61,8 @@ class Site:
             self.directory = DataDirectory(path)
             self.objects = open_objects(objects, self.directory.objects)
             self.reader = self.database.reader
+            self.segments = SegmentRows(self.objects, DEFAULT_LIMITS)
+            self.events = EventReader(self.reader, self.segments)
             self.deployment = self._deployment()
         except BaseException:
             self.database.close()
@@ -101,7 +106,7 @@ class Site:
 
     def root_at(self, info: LogInfo, size: int) -> bytes:
         """The root of a log when it had `size` events, recomputed from stored hashes."""
-        return Prover(self.reader, EventReader(self.reader)).root_at(info.key, size)
+        return Prover(self.reader, self.events).root_at(info.key, size)
 
     def mismatches(self, keys: Keyring, published: Objects | None = None) -> Iterator[Mismatch]:
         """Logs whose right edge or published head does not fit what is stored.
@@ -110,8 +115,7 @@ class Site:
         """
         # Or what is refused would be told on standard output, in the middle of a command's answer.
         structlog.configure(logger_factory=lambda *_names: structlog.PrintLogger(sys.stderr))
-        events = EventReader(self.reader)
-        prover, heads = Prover(self.reader, events), Heads(self.reader)
+        prover, heads = Prover(self.reader, self.events), Heads(self.reader)
         objects = published or self.objects
         publisher = Publisher(self.reader, objects, heads, keys, DEFAULT_LIMITS)
         gate = Gate(self.reader, objects, keys, prover, publisher)
@@ -143,18 +147,29 @@ class Site:
         watched: Sequence[Watched] = (),
         inspect: Inspect = lambda _chunk: (),
     ) -> Iterator[Finding]:
-        """Every difference in one log; what the store cannot read at all is one, and ends it."""
+        """Every difference in one log; what the store cannot read at all is one, and ends it.
+
+        A segment of the archive that trimmed events cannot be read from is one, too.
+        """
         reached = 0
+        damaged: dict[str, Finding] = {}
 
         def tell(done: int) -> None:
             nonlocal reached
             reached = done
             progress(done)
 
+        def damage(segment: SegmentRow, error: SegmentError) -> None:
+            damaged[segment.key] = Finding(info, segment.first, "segment", str(error))
+
+        rows = WholeRows(self.reader, self.segments, damage)
         try:
-            yield from recompute(self.reader, info, head, tell, watched=watched, inspect=inspect)
+            yield from recompute(self.reader, info, head, tell, rows=rows, watched=watched, inspect=inspect)
+        except (StoreUnavailable, OSError) as error:
+            yield Finding(info, reached + 1, "segment", f"it could not be examined further: {error}")
         except (StoreError, TypeError, ValueError) as error:
             yield Finding(info, reached + 1, "chunk", f"stored rows are damaged: {error}")
+        yield from damaged.values()
 
 
 def _tell(progress: Progress, before: int, total: int, done: int) -> None:

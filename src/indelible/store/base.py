@@ -102,6 +102,22 @@ class ChunkRow(NamedTuple):
     payload: bytes
 
 
+class SegmentRow(NamedTuple):
+    """A segment of the archive, with which the events `first` to `last` (dated µs) can be read back.
+
+    `key` is the object's, `sha256` (hex) the digest of its `size` bytes; `version` its id where it has one.
+    """
+
+    first: int
+    last: int
+    first_time: int
+    last_time: int
+    key: str
+    sha256: str
+    size: int
+    version: str | None
+
+
 class NodeRow(NamedTuple):
     """The hash of a perfect subtree of 256**level leaves; `level` counts tiles and is 1 or more."""
 
@@ -170,8 +186,24 @@ class ViewRow(NamedTuple):
     author: bytes
 
 
-class Reader(Protocol):
-    """What can be read at any time, from any thread."""
+class EventRows(Protocol):
+    """The events of logs, as rows."""
+
+    def chunks(self, log: int, sequence: int, limit: int, *, reverse: bool = False) -> list[ChunkRow]:
+        """At most `limit` chunks: the one that holds `sequence`, and those after it (before, in reverse)."""
+
+    def metas(self, log: int, first: int, last: int) -> list[ChunkRow]:
+        """The chunks that hold the events `first` to `last`, with `leaves` and `payload` empty and unread."""
+
+    def chunk_time(self, log: int, sequence: int) -> tuple[int, int, int] | None:
+        """First sequence, count and time of the chunk that holds `sequence`, without its bodies."""
+
+    def leaves(self, log: int, first: int, count: int) -> bytes:
+        """Joined leaf hashes of the events `first` to `first + count - 1` (sequences), all of which exist."""
+
+
+class Reader(EventRows, Protocol):
+    """What can be read at any time, from any thread. Of events, those that were not trimmed."""
 
     def meta(self, name: str) -> bytes | None:
         """A value of the deployment, such as its name."""
@@ -221,17 +253,14 @@ class Reader(Protocol):
     def registry(self) -> int:
         """A number that each change of a key, a log's access or a view makes larger; 0 if never shared."""
 
-    def chunks(self, log: int, sequence: int, limit: int, *, reverse: bool = False) -> list[ChunkRow]:
-        """At most `limit` chunks: the one that holds `sequence`, and those after it (before, in reverse)."""
+    def trimmed(self, log: int) -> int:
+        """How many of the first events are no longer among the chunks: segments hold them."""
 
-    def metas(self, log: int, first: int, last: int) -> list[ChunkRow]:
-        """The chunks that hold the events `first` to `last`, with `leaves` and `payload` empty and unread."""
+    def segment(self, log: int, sequence: int) -> SegmentRow | None:
+        """The segment that holds `sequence`, of those that trimmed events can be read from."""
 
-    def chunk_time(self, log: int, sequence: int) -> tuple[int, int, int] | None:
-        """First sequence, count and time of the chunk that holds `sequence`, without its bodies."""
-
-    def leaves(self, log: int, first: int, count: int) -> bytes:
-        """Joined leaf hashes of the events `first` to `first + count - 1` (sequences), all of which exist."""
+    def segment_before(self, log: int, time: int) -> SegmentRow | None:
+        """The last of these segments whose first event is older than `time` (µs)."""
 
     def nodes(self, log: int, level: int, start: int, count: int) -> bytes:
         """Joined hashes of `count` nodes of a tile level from index `start` on, all of which exist."""
@@ -293,6 +322,12 @@ class Transaction(Protocol):
 
     def drop_beyond(self, log: int, size: int) -> None:
         """Remove chunks after sequence `size`: laid for a head that never came to cover them."""
+
+    def put_segment(self, log: int, segment: SegmentRow) -> None:
+        """Add a segment that trimmed events are read from; one that begins there already is replaced."""
+
+    def trim(self, log: int, size: int) -> int:
+        """Remove chunks that end at or before `size`, but a log's last; gives what `trimmed` does then."""
 
     def put_meta(self, name: str, value: bytes) -> None:
         """Set a value of the deployment."""

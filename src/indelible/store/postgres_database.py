@@ -7,6 +7,7 @@ import psycopg
 
 from indelible.store.base import StoreError, StoreRefused, StoreUnavailable
 from indelible.store.postgres_read import PostgresReader
+from indelible.store.postgres_schema import SCHEMA_VERSION
 from indelible.store.postgres_session import Link, facts_of
 
 # One look at an index for each log, not one for each row.
@@ -33,15 +34,26 @@ class PostgresDatabase:
         self._link = Link(url)
         self.reader = PostgresReader(self._link, connections=1)
         try:
+            self.place = self._checked()
+        except BaseException:
+            self.reader.close()
+            raise
+
+    def _checked(self) -> str:
+        """Where it is, if it holds a store that this program can read."""
+        try:
             with self.reader.connection() as session:
-                self.place = f"the database {session.info.dbname} at {session.info.host}"
+                place = f"the database {session.info.dbname} at {session.info.host}"
                 found = session.execute("SELECT to_regclass('schema_version')").fetchone()
+                if found is None or found[0] is None:
+                    raise StoreRefused(f"{place} holds no store of Indelible")
+                row = session.execute("SELECT max(version) FROM schema_version").fetchone()
         except (StoreUnavailable, psycopg.Error) as error:
-            self.reader.close()
             raise StoreRefused(str(error)) from error
-        if found is None or found[0] is None:
-            self.reader.close()
-            raise StoreRefused(f"{self.place} holds no store of Indelible")
+        version = (row and row[0]) or 0
+        if version < SCHEMA_VERSION:
+            raise StoreRefused(f"{place} has schema version {version}: bring it on with indelible migrate")
+        return place
 
     def facts(self) -> Mapping[str, str]:
         """See `Database`."""

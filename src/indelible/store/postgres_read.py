@@ -15,6 +15,7 @@ from indelible.store.base import (
     HeadRow,
     KeyRow,
     LogKeyRow,
+    SegmentRow,
     StoreClosed,
     StoreUnavailable,
     ViewRow,
@@ -35,6 +36,9 @@ _KEY = (
     " created, revoked, preset FROM api_key "
 )
 _LOG_KEY = "SELECT log, generation, holder, verifier_key, statement, created FROM log_key "
+_SEGMENT = (
+    "SELECT first, last, first_time, last_time, key, sha256, size, version FROM segment WHERE log = %s "
+)
 _VIEW = (
     "SELECT view_id, log, name, version, component_sha256, config, world, builtin, state, created, author"
     " FROM view "
@@ -244,6 +248,20 @@ class PostgresReader:
         if len(cut) != count * HASH_BYTES:
             raise LookupError(f"the leaf hashes of events {first} to {last} are not all there")
         return cut
+
+    def trimmed(self, log: int) -> int:
+        """See `Reader`."""
+        return self._count("SELECT size FROM trim WHERE log = %s", log)
+
+    def segment(self, log: int, sequence: int) -> SegmentRow | None:
+        """See `Reader`."""
+        row = self._row(_SEGMENT + "AND first <= %s ORDER BY first DESC LIMIT 1", log, sequence)
+        return SegmentRow(*row) if row and sequence <= row[1] else None
+
+    def segment_before(self, log: int, time: int) -> SegmentRow | None:
+        """See `Reader`."""
+        row = self._row(_SEGMENT + "AND first_time < %s ORDER BY first DESC LIMIT 1", log, time)
+        return SegmentRow(*row) if row else None
 
     def nodes(self, log: int, level: int, start: int, count: int) -> bytes:
         """See `Reader`."""

@@ -12,7 +12,7 @@ import psycopg
 from indelible.store.base import StoreRefused
 from indelible.store.postgres_session import AnyConnection
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 OLDEST_COMPATIBLE = 1
 _LOCK = 0x696E6465  # "inde": of migrations, among the advisory locks of the database
 _VERSIONS = (

@@ -12,7 +12,7 @@ from typing import Any
 from psycopg import Cursor
 
 from indelible.model.types import LogInfo
-from indelible.store.base import ChunkRow, HeadRow, KeyRow, Locked, LogKeyRow, NodeRow, ViewRow
+from indelible.store.base import ChunkRow, HeadRow, KeyRow, Locked, LogKeyRow, NodeRow, SegmentRow, ViewRow
 from indelible.store.postgres_read import HEAD, TILE_HASHES, Row
 from indelible.store.postgres_session import AnyConnection, translate
 
@@ -31,6 +31,14 @@ _PUT_NODES = (
     "INSERT INTO tile (log, level, tile, hashes) VALUES (%s, %s, %s, %s)"
     " ON CONFLICT (log, level, tile) DO UPDATE SET hashes = tile.hashes || excluded.hashes"
 )
+_PUT_SEGMENT = (
+    "INSERT INTO segment VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (log, first) DO UPDATE SET"
+    " (last, first_time, last_time, key, sha256, size, version) = (excluded.last, excluded.first_time,"
+    " excluded.last_time, excluded.key, excluded.sha256, excluded.size, excluded.version)"
+)
+_KEPT = "SELECT max(first) FROM chunk WHERE log = %s AND first BETWEEN 1 AND %s"
+_TRIMMED = "SELECT size FROM trim WHERE log = %s FOR UPDATE"
+_TRIM = "INSERT INTO trim VALUES (%s, %s) ON CONFLICT (log) DO UPDATE SET size = excluded.size"
 _ADD_WORKSPACE = (
     "INSERT INTO workspace (workspace_id, name, created) VALUES (%s, %s, %s)"
     " ON CONFLICT DO NOTHING RETURNING key"
@@ -177,7 +185,22 @@ class PostgresTransaction:
 
     def drop_beyond(self, log: int, size: int) -> None:
         """See `Transaction`."""
-        self._put("DELETE FROM chunk WHERE log = %s AND first > %s", log, size)
+        self._put("SELECT drop_beyond(%s, %s)", log, size)
+
+    def put_segment(self, log: int, segment: SegmentRow) -> None:
+        """See `Transaction`."""
+        self._put(_PUT_SEGMENT, log, *segment)
+
+    def trim(self, log: int, size: int) -> int:
+        """See `Transaction`."""
+        before, at = self._ask((_TRIMMED, (log,)), (_KEPT, (log, size + 1)))
+        trimmed: int = sum(row[0] for row in before.fetchall())
+        kept: int | None = at.fetchall()[0][0]
+        if kept is None:
+            return trimmed
+        self._put(_TRIM, log, kept - 1)  # what the trigger lets go
+        self._put("DELETE FROM chunk WHERE log = %s AND first > %s AND first < %s", log, trimmed, kept)
+        return kept - 1
 
     def put_meta(self, name: str, value: bytes) -> None:
         """See `Transaction`."""

@@ -17,6 +17,7 @@ from indelible.store.base import (
     HeadRow,
     KeyRow,
     LogKeyRow,
+    SegmentRow,
     StoreBroken,
     StoreClosed,
     StoreError,
@@ -39,6 +40,7 @@ _KEY = (
     " created, revoked, preset FROM api_key "
 )
 _LOG_KEY = "SELECT log, generation, holder, verifier_key, statement, created FROM log_key "
+_SEGMENT = "SELECT first, last, first_time, last_time, key, sha256, size, version FROM segment WHERE log = ? "
 _VIEW = (
     "SELECT view_id, log, name, version, component_sha256, config, world, builtin, state, created, author"
     " FROM view "
@@ -270,6 +272,21 @@ class SqliteReader:
         if len(cut) != count * HASH_BYTES:
             raise LookupError(f"the leaf hashes of events {first} to {first + count - 1} are not all there")
         return cut
+
+    def trimmed(self, log: int) -> int:
+        """See `Reader`."""
+        row = self._row("SELECT size FROM trim WHERE log = ?", log)
+        return row[0] if row else 0
+
+    def segment(self, log: int, sequence: int) -> SegmentRow | None:
+        """See `Reader`."""
+        row = self._row(_SEGMENT + "AND first <= ? ORDER BY first DESC LIMIT 1", log, sequence)
+        return SegmentRow(*row) if row and sequence <= row[1] else None
+
+    def segment_before(self, log: int, time: int) -> SegmentRow | None:
+        """See `Reader`."""
+        row = self._row(_SEGMENT + "AND first_time < ? ORDER BY first DESC LIMIT 1", log, time)
+        return SegmentRow(*row) if row else None
 
     def nodes(self, log: int, level: int, start: int, count: int) -> bytes:
         """See `Reader`."""

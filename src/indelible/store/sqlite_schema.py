@@ -12,7 +12,7 @@ import apsw
 
 from indelible.store.base import StoreRefused
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def migrate(connection: apsw.Connection, path: Path) -> None:

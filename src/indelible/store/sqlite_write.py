@@ -8,8 +8,8 @@ from typing import Any
 import apsw
 
 from indelible.model.types import LogInfo
-from indelible.store.base import ChunkRow, HeadRow, KeyRow, Locked, LogKeyRow, NodeRow, ViewRow
-from indelible.store.sqlite_read import TILE_HASHES, chunk_id, translate
+from indelible.store.base import ChunkRow, HeadRow, KeyRow, Locked, LogKeyRow, NodeRow, SegmentRow, ViewRow
+from indelible.store.sqlite_read import SEQUENCE_BITS, TILE_HASHES, chunk_id, translate
 
 _HEAD = "SELECT size, time, time_floor, root, frontier FROM head WHERE log = ?"
 _PUT_HEAD = "UPDATE head SET size = ?, time = ?, time_floor = ?, root = ?, frontier = ? WHERE log = ?"
@@ -99,6 +99,21 @@ class SqliteTransaction:
         """See `Transaction`."""
         bounds = (chunk_id(log, size + 1), chunk_id(log + 1, 0) - 1)
         self._run("DELETE FROM chunk WHERE id BETWEEN ? AND ?", bounds)
+
+    def put_segment(self, log: int, segment: SegmentRow) -> None:
+        """See `Transaction`."""
+        self._run("INSERT OR REPLACE INTO segment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (log, *segment))
+
+    def trim(self, log: int, size: int) -> int:
+        """See `Transaction`."""
+        first, last = chunk_id(log, 1), chunk_id(log, size + 1)
+        ((kept,),) = self._rows("SELECT max(id) FROM chunk WHERE id BETWEEN ? AND ?", (first, last))
+        if kept is None:
+            return sum(row[0] for row in self._run("SELECT size FROM trim WHERE log = ?", (log,)))
+        trimmed: int = (kept & ((1 << SEQUENCE_BITS) - 1)) - 1
+        self._run("INSERT OR REPLACE INTO trim VALUES (?, ?)", (log, trimmed))
+        self._run("DELETE FROM chunk WHERE id BETWEEN ? AND ?", (first, kept - 1))
+        return trimmed
 
     def put_meta(self, name: str, value: bytes) -> None:
         """See `Transaction`."""

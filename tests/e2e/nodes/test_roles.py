@@ -7,19 +7,22 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from tests.harness.archiving import QUICK, archived, grow
 from tests.harness.operating import run
 from tests.harness.postgres import cluster
 from tests.harness.server import ServerEndedError, start_server
 
 DEPLOYING = Path(__file__).parents[3] / "docs" / "deploy.md"
 BATCH = b"\n".join(b'{"type":"filled","pad":"%s"}' % (b"p" * 1_500) for _ in range(9_000))
+WINDOW = {"INDELIBLE_LIMIT_IDEMPOTENCY_SECONDS": "1"}
 NDJSON = {"content-type": "application/x-ndjson"}
 
 
 def statements(role: str) -> list[str]:
-    """The SQL of the page, for a role of this test."""
+    """The SQL of the page, for roles of this test: the nodes', and the one that trims (`role` + `_trim`)."""
     blocks = re.findall(r"```sql\n(.*?)```", DEPLOYING.read_text(), re.DOTALL)
-    return [re.sub(r"\bindelible\b", role, each) for each in blocks]
+    named = [re.sub(r"\baudit_trimmer\b", f"{role}_trim", each) for each in blocks]
+    return [re.sub(r"\bindelible\b", role, each) for each in named]
 
 
 @pytest.fixture
@@ -27,12 +30,13 @@ def urls() -> tuple[str, str]:
     """A database as its owner sees it, and as the nodes do."""
     owner, role = cluster().create(), f"nodes_{uuid.uuid4().hex}"
     name = owner.rpartition("/")[2]
-    roles, grants = statements(role)
+    roles, grants, trimming = statements(role)
     cluster().run(roles, name)
     refused = run("migrate", "--database", cluster().url(name, user=role))
     assert (refused.returncode, "grant it CREATE" in refused.stderr) == (1, True)
     assert run("migrate", "--database", owner).stdout.startswith("schema version ")
     cluster().run(grants, name)
+    cluster().run(trimming, name)
     return owner, cluster().url(name, user=role)
 
 
@@ -77,6 +81,8 @@ def test_nodes_do_all_their_work_with_what_they_are_granted(urls: tuple[str, str
         "DELETE FROM log_key",
         "DROP TRIGGER append_only ON chunk",
         "ALTER TABLE chunk DISABLE TRIGGER ALL",
+        "INSERT INTO trim SELECT key, 1000000 FROM log",
+        "INSERT INTO segment SELECT key, 1, 9, 1, 1, 'events/x', 'x', 1 FROM log",
     ],
 )
 def test_nobody_changes_an_event_by_mistake(urls: tuple[str, str], tmp_path: Path, sql: str) -> None:
@@ -104,3 +110,48 @@ def test_a_node_that_lacks_a_grant_says_so(tmp_path: Path) -> None:
     assert run("migrate", "--database", owner).returncode == 0
     with pytest.raises(ServerEndedError, match="permission denied"):
         start_server(tmp_path / "d", "--database", cluster().url(name, user=role))
+
+
+def test_the_role_that_trims_can_do_that_and_no_more(urls: tuple[str, str], tmp_path: Path) -> None:
+    """While a node serves; what is not archived or is young stays, whatever the role says."""
+    data, options = tmp_path / "d", ("--archive", "--database", urls[1])
+    trimming = urls[1].replace("@", "_trim@", 1)
+    with start_server(data, *options, env={**QUICK, **WINDOW}) as server, server.client() as http:
+        log = f"/logs/{http.post('/logs', json={'name': 'a'}).json()['log_id']}"
+        grow(http, log, 600)
+        grow(http, log, 2)
+        archived(http)
+        before = http.get(f"{log}/events?limit=1000").content
+        for _ in range(2):
+            done = run("trim", "--data", data, "--database", trimming, "--older-than", "1s", env=WINDOW)
+            assert done.returncode == 0, done.stderr
+        with psycopg.connect(trimming) as session:
+            assert session.execute("SELECT size FROM trim WHERE size > 500").fetchall() == [(600,)]
+        assert http.get(f"{log}/events?limit=1000").content == before
+        grow(http, log, 3)
+        assert server.stop() == 0
+    for sql in ("DELETE FROM chunk", "UPDATE chunk SET payload = 'x'", "UPDATE head SET size = 0"):
+        with psycopg.connect(trimming) as session, pytest.raises(psycopg.Error) as found:
+            session.execute(sql)
+        assert found.value.sqlstate in {"42501", "23001"}
+
+
+@pytest.mark.parametrize("user", ["", "_trim"])
+def test_a_temporary_table_does_not_deceive_the_guard(
+    urls: tuple[str, str], tmp_path: Path, user: str
+) -> None:
+    """A role that makes tables of the names that the trigger looks into removes nothing all the same."""
+    with start_server(tmp_path / "d", "--database", urls[1]) as server, server.client() as http:
+        http.post("/logs", json={"name": "a"})
+        http.post("/logs/a/append", json={"n": 1})
+        server.stop()
+    with psycopg.connect(urls[0], autocommit=True) as owner:
+        owner.execute(f"GRANT DELETE ON chunk TO {urls[1].split('//')[1].split('@')[0]}")
+    with psycopg.connect(urls[1].replace("@", f"{user}@", 1), autocommit=True) as session:
+        session.execute("CREATE TEMP TABLE head AS SELECT log, 0::bigint AS size FROM public.head")
+        session.execute("CREATE TEMP TABLE trim AS SELECT log, 1000::bigint AS size FROM public.head")
+        with pytest.raises(psycopg.errors.RestrictViolation, match="never changed"):
+            session.execute("DELETE FROM public.chunk")
+        if not user:
+            session.execute("SELECT public.drop_beyond(key, 0) FROM public.log")
+        assert session.execute("SELECT count(*) > 1 FROM public.chunk").fetchone() == (True,)
