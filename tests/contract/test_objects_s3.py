@@ -58,6 +58,26 @@ def test_a_locked_bucket_gives_versions_and_refuses_to_delete_them(server: S3Ser
     assert objects.get("events/1") == b"sealed"
 
 
+def test_a_version_is_found_below_what_was_put_over_it(server: S3Server) -> None:
+    """Overwritten or deleted, it is what was put; a bucket that has not got it gives what it has."""
+    bucket = server.bucket(locked_days=1)
+    objects = S3Objects(f"s3://{bucket}/x", DEFAULT_LIMITS)
+    assert objects.create("events/1", b"sealed")
+    version = objects.version("events/1")
+    objects.put("events/1", b"forged")
+    assert objects.get("events/1") == b"forged"
+    for _ in range(2):
+        assert objects.get("events/1", version) == b"sealed"
+        assert objects.start("events/1", 4, version) == b"seal"
+        objects.delete("events/1")
+        assert objects.get("events/1") is None
+    other = S3Objects(f"s3://{server.bucket()}/x", DEFAULT_LIMITS)
+    other.put("events/1", b"copied")
+    assert other.get("events/1", version) == b"copied"
+    assert other.start("events/1", 4, version) == b"copi"
+    assert other.get("events/2", version) is None
+
+
 class Recorder:
     """A server that keeps what was sent to it and answers as S3 does to a PUT."""
 

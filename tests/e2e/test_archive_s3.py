@@ -18,6 +18,7 @@ from indelible.model.limits import DEFAULT_LIMITS
 from indelible.operate.archives import judge_lock
 from indelible.store.objects_s3 import S3Objects
 
+WINDOW = {"INDELIBLE_LIMIT_IDEMPOTENCY_SECONDS": "1"}
 BRIEF = {
     **QUICK,
     "INDELIBLE_LIMIT_OBJECTS_SECONDS": "2",
@@ -48,8 +49,21 @@ def checks(data: Path, place: str) -> dict[str, tuple[str, str]]:
     return {check["name"]: (check["state"], check["says"]) for check in json.loads(done.stdout)["checks"]}
 
 
+def bypassed(objects: S3Objects, log_id: str) -> None:
+    """What whoever has the bucket's keys can do all the same: overwrite segments, and mark them deleted."""
+    for number, key in enumerate(objects.list(f"events/{log_id}/")):
+        if number % 2:
+            objects.put(key, b"put over it")
+        else:
+            objects.delete(key)
+            assert objects.get(key) is None
+
+
 def test_an_archive_in_a_locked_bucket_is_kept_and_rebuilt_from(s3: S3Server, tmp_path: Path) -> None:
-    """Nobody deletes a version of what is archived; `doctor` says so; the bucket gives the store back."""
+    """Nobody deletes a version of what is archived; `doctor` says so; the bucket gives the store back.
+
+    Trimmed events are read, and the store is rebuilt, from the versions that the lock keeps.
+    """
     bucket = s3.bucket(locked_days=30)
     place, data = f"s3://{bucket}/a/b", tmp_path / "data"
     with start_server(data, env={**QUICK, "OBJECTS": place}) as server, server.client() as http:
@@ -71,6 +85,11 @@ def test_an_archive_in_a_locked_bucket_is_kept_and_rebuilt_from(s3: S3Server, tm
     assert last.version
     refused = s3.erase(bucket, f"a/b/{last.key}", last.version)
     assert refused.status_code == 403, refused.text
+    bypassed(S3Objects(place, DEFAULT_LIMITS), log_id)
+    older = ("trim", "--data", data, "--objects", place, "--json", "--older-than")
+    trimmed = json.loads(run(*older, "1s", env=WINDOW).stdout)["logs"]
+    assert [log["events"] for log in trimmed if log["log_id"] == log_id] == [700]
+    assert run("fsck", "--data", data, "--objects", place).returncode == 0
     found = checks(data, place)
     assert found["object lock"] == (
         "ok",

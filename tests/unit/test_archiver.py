@@ -164,14 +164,14 @@ class Failing(LocalObjects):
         created: bool = self._step(lambda: LocalObjects.create(self, key, data))
         return created
 
-    def get(self, key: str) -> bytes | None:
+    def get(self, key: str, version: str | None = None) -> bytes | None:
         """Fail, or read."""
-        found: bytes | None = self._step(lambda: LocalObjects.get(self, key))
+        found: bytes | None = self._step(lambda: LocalObjects.get(self, key, version))
         return found
 
-    def start(self, key: str, length: int) -> bytes | None:
+    def start(self, key: str, length: int, version: str | None = None) -> bytes | None:
         """Fail, or read."""
-        found: bytes | None = self._step(lambda: LocalObjects.start(self, key, length))
+        found: bytes | None = self._step(lambda: LocalObjects.start(self, key, length, version))
         return found
 
 

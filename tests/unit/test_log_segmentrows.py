@@ -33,11 +33,11 @@ class Watched(LocalObjects):
         self.reads: list[str] = []
         self.before: Callable[[], None] = lambda: None
 
-    def get(self, key: str) -> bytes | None:
+    def get(self, key: str, version: str | None = None) -> bytes | None:
         """See `Objects`."""
         self.reads.append(key)
         self.before()
-        return super().get(key)
+        return super().get(key, version)
 
 
 def trimmed(folder: Path, work: Callable[[World, LogInfo, ArchivedLog, Watched], None]) -> None:

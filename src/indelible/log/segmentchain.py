@@ -24,7 +24,7 @@ def fetched(objects: Objects, ref: Ref) -> bytes:
         ArchiveError: it is missing, or was changed.
         OSError: the objects cannot be read.
     """
-    data = objects.get(ref.key)
+    data = objects.get(ref.key, ref.version)
     if data is None:
         raise ArchiveError(f"{ref.key} is missing")
     if hashlib.sha256(data).hexdigest() != ref.sha256:
@@ -59,7 +59,7 @@ def _header(objects: Objects, archived: ArchivedLog, ref: Ref, expected: int) ->
     """What the first line of a segment says: it ends at event `expected`, and names the one before it."""
     if not ref.key.startswith(f"events/{archived.log_id}/"):
         raise ArchiveError(f"{ref.key} is no segment of log {archived.log_id}")
-    data = objects.start(ref.key, HEADER_BYTES)
+    data = objects.start(ref.key, HEADER_BYTES, ref.version)
     if data is None:
         raise ArchiveError(f"{ref.key} is missing")
     try:

@@ -74,7 +74,7 @@ class SegmentRows:
                 del self._reading[segment.sha256]
 
     def _load(self, segment: SegmentRow) -> Rows:
-        data = self._objects.get(segment.key)
+        data = self._objects.get(segment.key, segment.version)
         if data is None:
             raise SegmentError(f"{segment.key} is missing")
         if hashlib.sha256(data).hexdigest() != segment.sha256:

@@ -105,7 +105,7 @@ def _copy_segments(objects: Objects, target: Path, progress: Progress) -> Iterat
             trimmed, last = reader.trimmed(info.key), 0
             while last < trimmed:
                 segment = reader.segment(info.key, last + 1)
-                data = None if segment is None else objects.get(segment.key)
+                data = None if segment is None else objects.get(segment.key, segment.version)
                 if segment is None or data is None or hashlib.sha256(data).hexdigest() != segment.sha256:
                     raise StoreRefused(
                         f"event {last + 1} of log {info.name} ({info.log_id}) was trimmed, and its segment is"

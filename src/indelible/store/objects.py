@@ -56,11 +56,14 @@ class Objects(Protocol):
         very bytes that won may be told True.
         """
 
-    def get(self, key: str) -> bytes | None:
-        """The object, or None."""
+    def get(self, key: str, version: str | None = None) -> bytes | None:
+        """The object, or None; of its versions the one named, where the bucket has it, else the newest.
 
-    def start(self, key: str, length: int) -> bytes | None:
-        """The first `length` bytes of an object, fewer where it is shorter, or None."""
+        So what a lock keeps is found below what was put over it; whoever asks for a version compares digests.
+        """
+
+    def start(self, key: str, length: int, version: str | None = None) -> bytes | None:
+        """The first `length` bytes of an object, fewer where it is shorter, or None; versions as in `get`."""
 
     def version(self, key: str) -> str | None:
         """The id of the newest version, None where the bucket keeps no versions or has no such object."""
@@ -187,15 +190,17 @@ class LocalObjects:
         finally:
             os.close(handle)
 
-    def get(self, key: str) -> bytes | None:
-        """See `Objects`."""
+    def get(self, key: str, version: str | None = None) -> bytes | None:
+        """See `Objects`. A folder has no versions."""
+        del version
         try:
             return self._path(key).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
-    def start(self, key: str, length: int) -> bytes | None:
+    def start(self, key: str, length: int, version: str | None = None) -> bytes | None:
         """See `Objects`."""
+        del version
         try:
             with self._path(key).open("rb") as file:
                 return file.read(length)

@@ -144,10 +144,22 @@ class S3Objects:
         self._note(key, data, put)
         return True
 
-    def get(self, key: str) -> bytes | None:
+    def get(self, key: str, version: str | None = None) -> bytes | None:
         """See `Objects`."""
+        if version is not None:
+            found_there = self._version(key, {"version": version})
+            if found_there is not None:
+                return found_there
         found = self._read(key)
         return None if found is None else found[0]
+
+    def _version(self, key: str, options: "obstore.GetOptions") -> bytes | None:
+        """A version of an object; None where the bucket has not got it, as a copy of another bucket."""
+        check_key(key)
+        try:
+            return bytes(obstore.get(self._store, key, options=options).bytes())
+        except (BaseError, FileNotFoundError):
+            return None
 
     def _read(self, key: str) -> tuple[bytes, _Known] | None:
         check_key(key)
@@ -163,9 +175,13 @@ class S3Objects:
 
         return self._told(key, call)
 
-    def start(self, key: str, length: int) -> bytes | None:
+    def start(self, key: str, length: int, version: str | None = None) -> bytes | None:
         """See `Objects`."""
         check_key(key)
+        if version is not None:
+            found = self._version(key, {"version": version, "range": (0, length)})
+            if found is not None:
+                return found
 
         def call() -> bytes | None:
             try:
