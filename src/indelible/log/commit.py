@@ -126,13 +126,22 @@ class Committer:
 
     def release(self, append: Append) -> None:
         """Count an append no longer, which was reserved and then not submitted."""
-        weight, workspace = append.weight, append.workspace
+        self._release(append.workspace, append.weight)
+
+    def _release(self, workspace: int, weight: int) -> None:
         self._waiting_bytes -= weight
         left = self._waiting_of[workspace] - weight
         if left:
             self._waiting_of[workspace] = left
         else:
             del self._waiting_of[workspace]
+
+    def _release_all(self, appends: Sequence[Append]) -> None:
+        weights: dict[int, int] = {}
+        for append in appends:
+            weights[append.workspace] = weights.get(append.workspace, 0) + append.weight
+        for workspace, weight in weights.items():
+            self._release(workspace, weight)
 
     def submit_reserved(self, append: Append) -> Future:
         """Queue an append that was reserved before; raises as `submit` while the server stops."""
@@ -193,11 +202,9 @@ class Committer:
             self.on_unknown()
         if settled.heads:
             self._on_committed(settled.heads)
-        appends: list[Append] = []
-        for (item, future), outcome in settled.outcomes:
-            if isinstance(item, Append):
-                self.release(item)
-                appends.append(item)
+        appends = [item for (item, _), _ in settled.outcomes if isinstance(item, Append)]
+        self._release_all(appends)
+        for (_, future), outcome in settled.outcomes:
             if future.cancelled():
                 continue
             if isinstance(outcome, BaseException):
