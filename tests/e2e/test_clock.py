@@ -5,9 +5,6 @@ in this process with a clock that is given to it, which needs nothing and waits 
 """
 
 import contextlib
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,13 +13,13 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from tests.harness.calls import serving
+from tests.harness.faketime import faking
 from tests.harness.server import ROOT_KEY, start_server
 
 from indelible.config import Settings
 from indelible.model.clock import SYSTEM_CLOCK, Clock
 from indelible.model.instants import parse_instant
 
-NEEDS_FAKETIME = "needs libfaketime: apt-get install libfaketime"
 DAY = 24 * 3600
 SECOND = 1_000_000
 
@@ -44,28 +41,6 @@ class Given(NamedTuple):
 
 
 # ---------------------------------------------------------------------- two ways to move a clock
-
-
-def faking(hands: Path) -> dict[str, str]:
-    """The environment in which the wall clock follows a file, and no other clock does."""
-    places = ("lib/*/faketime", "lib/faketime", "lib64/faketime", "local/lib/faketime")
-    found = [file for place in places for file in Path("/usr").glob(f"{place}/libfaketimeMT.so.1")]
-    if not found:
-        pytest.skip(NEEDS_FAKETIME)
-    environment = {
-        "LD_PRELOAD": str(found[0]),
-        "DONT_FAKE_MONOTONIC": "1",
-        "FAKETIME_TIMESTAMP_FILE": str(hands),
-        "FAKETIME_NO_CACHE": "1",
-    }
-    look = "import json, time; print(json.dumps([time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)]))"
-    hands.write_text("+1000")
-    said = subprocess.run([sys.executable, "-c", look], env=environment, capture_output=True, check=True)
-    wall, boot = json.loads(said.stdout)
-    hands.write_text("+0")
-    if wall < time.time() + 900 or abs(boot - time.clock_gettime(time.CLOCK_BOOTTIME)) > 60:
-        pytest.skip(f"{NEEDS_FAKETIME} (0.9.10 or later: this one moves the wrong clocks)")
-    return environment
 
 
 @contextlib.contextmanager

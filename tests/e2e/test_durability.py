@@ -7,7 +7,6 @@ is looked at, and their errors are injected.
 import json
 import os
 import re
-import shutil
 import subprocess
 import threading
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.harness.disks import small_disk
 from tests.harness.server import RunningServer, ServerEndedError, start_server
 from tests.harness.tracing import need_strace
 
@@ -153,23 +153,16 @@ def test_a_full_disk_is_507_or_an_end_and_never_a_lost_event(tmp_path: Path) -> 
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 24 MiB in memory."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to mount a small file system: run as root")
-    try:
+    with small_disk(tmp_path / "disk", mib=24) as place:
         yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_a_full_file_system_refuses_and_recovers_without_a_restart(small_disk: Path) -> None:
+def test_a_full_file_system_refuses_and_recovers_without_a_restart(disk: Path) -> None:
     """ENOSPC: 507 while it is full; reading goes on; when there is room again appends do."""
-    ballast = small_disk / "ballast"
-    with start_server(small_disk / "data") as server, server.client() as http:
+    ballast = disk / "ballast"
+    with start_server(disk / "data") as server, server.client() as http:
         log = new_log(http, "full")
         told = [http.post(f"/logs/{log}/append", content=b"first").json()["sequence"]]
         ballast.write_bytes(b"x" * (12 << 20))

@@ -66,8 +66,8 @@ from indelible.views.residence import Residence
 # append's time, since a commit needs it back after each call into SQLite.
 SWITCH_SECONDS = 0.0005
 SWEEP_LOGS = 256
-# Cycles of garbage are looked for when there are so many objects more than before (young, older, old), and not
-# in what was there at the start: with Python's own 700, 10, 10 that is a tenth of an append's time.
+# Cycles of garbage are looked for when there are so many objects more than before (young, older, old), and
+# not among what was there at the start: with Python's own numbers that is a twentieth of an append's time.
 GARBAGE_THRESHOLDS = (20_000, 20, 50)
 
 

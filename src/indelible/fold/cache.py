@@ -5,6 +5,7 @@ lies a note with its digest, and code that does not match is as good as absent. 
 digest and the engine's fingerprint; an upgrade of the engine leaves old files behind, harmless.
 """
 
+import errno
 import hashlib
 import hmac
 import json
@@ -17,6 +18,8 @@ from indelible.fold.engine import FINGERPRINT
 from indelible.fold.types import Compiled, World
 
 _OWNER_ONLY = 0o700
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What a write fails with where a disk, or a user's part of it, is full."""
 
 
 class Note(NamedTuple):

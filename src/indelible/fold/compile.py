@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from indelible.fold import cache
-from indelible.fold.errors import Aborted, NotAView
+from indelible.fold.errors import Aborted, NoRoom, NotAView
 from indelible.fold.scan import scan
 from indelible.fold.types import Compiled, World
 from indelible.model.limits import MIB, Limits
@@ -36,6 +36,7 @@ class Compiler:
         Raises:
             NotAView: the component is over a limit, invalid, of neither world, or takes too much to compile.
             Aborted: the machine was too busy, or ended the compiler; try again.
+            NoRoom: there is no room on the disk for what is compiled.
         """
         sha256 = hashlib.sha256(component).hexdigest()
         found = cache.find(self._folder, sha256)
@@ -44,7 +45,12 @@ class Compiler:
         scan(component, self._limits)
         with self._slots:
             found = cache.find(self._folder, sha256)  # another thread may have made it meanwhile
-            return found or self._compile(component, sha256)
+            try:
+                return found or self._compile(component, sha256)
+            except OSError as error:
+                if error.errno in cache.NO_ROOM:
+                    raise NoRoom("the disk of this server has no room for compiled views") from None
+                raise
 
     def _compile(self, component: bytes, sha256: str) -> Compiled:
         with tempfile.TemporaryDirectory(prefix=".compile-", dir=self._folder) as work:
@@ -89,6 +95,8 @@ def _read_answer(done: "subprocess.CompletedProcess[bytes]", limits: Limits) -> 
     if done.returncode:
         raise _explain(done.returncode, limits)
     facts = json.loads(done.stdout)
+    if "errno" in facts:
+        raise OSError(facts["errno"], "the compiler could not write")
     if "refused" in facts:
         raise NotAView(facts["refused"])
     return cache.Note(

@@ -16,6 +16,7 @@ from wasmtime import WasmtimeError
 from wasmtime.component import Component
 
 from indelible.fold import signature
+from indelible.fold.cache import NO_ROOM
 from indelible.fold.engine import new_engine
 from indelible.fold.errors import NotAView
 from indelible.fold.text import clean
@@ -70,6 +71,10 @@ def main(arguments: list[str]) -> None:
         answer = compile_component(data, Path(code), limits)
     except NotAView as refusal:
         answer = {"refused": refusal.reason}
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        answer = {"errno": error.errno}
     sys.stdout.write(json.dumps(answer))
 
 

@@ -57,6 +57,10 @@ def reason_of(failure: GuestError | GuestTrap) -> str:
     return f"the view failed ({failure.kind}): {failure.text}"
 
 
+class NoRoom(Aborted):
+    """The disk that compiled code is kept on is full: nothing can be compiled until there is room."""
+
+
 class CodeLost(Aborted):
     """The compiled code is missing or damaged in the cache: call `Compiler.compile` again, then repeat."""
 

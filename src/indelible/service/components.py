@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Sequence
 
 from indelible.fold.compile import Compiler
-from indelible.fold.errors import Aborted, FoldError, GuestTrap, NotAView
+from indelible.fold.errors import Aborted, FoldError, GuestTrap, NoRoom, NotAView
 from indelible.fold.host import Host
 from indelible.fold.types import Compiled
 from indelible.model.errors import Problem
@@ -60,7 +60,7 @@ class Components:
         """Check, compile and try what is to be deployed, then store it; return it with its configuration.
 
         Raises:
-            Problem: `not_a_view`, `not_found`, `too_large`.
+            Problem: `not_a_view`, `not_found`, `too_large`, `disk_full`.
         """
         component, config = await asyncio.to_thread(self._bytes, source)
         self._check_size(component)
@@ -103,6 +103,8 @@ class Components:
             raise Problem("not_a_view", f"this cannot be deployed: {error.reason}") from None
         except GuestTrap as error:
             raise Problem("not_a_view", f"it traps when it is started: {error.text}") from None
+        except NoRoom as error:
+            raise Problem("disk_full", f"{error.reason}; nothing was deployed") from None
         except Aborted as error:
             raise Problem("not_a_view", f"it could not be started: {error.reason}") from None
         except FoldError as error:
