@@ -7,12 +7,11 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 
 import structlog
 
-from indelible import telemetry
-from indelible.app.opening import open_shared, root_key_digest, signer_command, while_unreachable
+from indelible.app.background import Trimming, sweep
+from indelible.app.opening import open_shared, root_key_digest, signer_command
 from indelible.config import Settings
 from indelible.fold.compile import Compiler
 from indelible.fold.host import Host
@@ -65,7 +64,6 @@ from indelible.views.residence import Residence
 # Threads hand each other the interpreter at least this often; the default of 5 ms would be most of an
 # append's time, since a commit needs it back after each call into SQLite.
 SWITCH_SECONDS = 0.0005
-SWEEP_LOGS = 256
 # Cycles of garbage are looked for when there are so many objects more than before (young, older, old), and
 # not among what was there at the start: with Python's own numbers that is a twentieth of an append's time.
 GARBAGE_THRESHOLDS = (20_000, 20, 50)
@@ -122,7 +120,7 @@ class Server:
         core.publisher.start()
         if core.witnesses is not None:
             self._spawn(core.witnesses.run(core.reader, core.headlog.info))
-        self._spawn(self._sweep())
+        self._spawn(sweep(core))
         if self._sharing is not None:
             self._spawn(self._sharing.run())
         self._spawn(self._sampler.run())
@@ -130,6 +128,7 @@ class Server:
             self._spawn(self._alive.run())
         if self._archiver is not None:
             self._spawn(self._archiver.run())
+            self._spawn_trimming()
         app = HttpApp(
             services, limits=self.settings.limits, no_auth=self.settings.no_auth, host=self.settings.host
         )
@@ -309,6 +308,15 @@ class Server:
         self._sharing = Sharing(self._shared, self._core, *args)
         return services._replace(arrivals=self._sharing.arrivals)
 
+    def _spawn_trimming(self) -> None:
+        if not self.settings.limits.trim_after_seconds:
+            return
+        if self._shared is not None:
+            structlog.get_logger().warning("nodes remove no events: run indelible trim as a role of its own")
+            return
+        key = archive_key(self.directory.master_secret(create=False))
+        self._spawn(Trimming(self._core, self._store, key, self._on_fatal).run())
+
     def _database_failure(self) -> str | None:
         return None if self._shared is None else self._shared.failure
 
@@ -370,18 +378,6 @@ class Server:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _sweep(self) -> None:
-        """Check every log against its published head, a few at a time."""
-        after = "0"
-        while True:
-            page = await asyncio.to_thread(self._core.reader.logs, None, after, SWEEP_LOGS)
-            for info in page:
-                await while_unreachable(partial(self._core.gate.check, info))
-            if len(page) < SWEEP_LOGS:
-                break
-            after = str(page[-1].key)
-        telemetry.logs_refused.set(len(self._core.gate.refused()))
 
 
 async def serve(

@@ -19,6 +19,9 @@ from indelible.model.types import LogInfo
 from indelible.store.base import SegmentRow, Store
 from indelible.store.objects import Objects
 
+STEP_EVENTS = 2_048
+"""Events that leave in one transaction, or one chunk where that has more: appends go on between two."""
+
 
 class Reach(NamedTuple):
     """How far a log was trimmed, and how far it may be."""
@@ -56,7 +59,7 @@ class Trimmer:
     def trim(
         self, info: LogInfo, archived: ArchivedLog, reach: Reach, progress: Callable[[int], None]
     ) -> int:
-        """Trim a log as far as `reach` says; gives how many events it was trimmed of.
+        """Trim a log as far as `reach` says, in short steps; gives how many events it was trimmed of.
 
         `progress` is called with how many events are done.
 
@@ -70,10 +73,12 @@ class Trimmer:
             if trimmed >= reach.size:
                 break
             row = self._checked(info, segment, trimmed)
-            with self._store.transaction() as transaction:
-                transaction.put_segment(info.key, row)
-                trimmed = transaction.trim(info.key, min(row.last, reach.size))
-            progress(trimmed - reach.trimmed)
+            last = min(row.last, reach.size)
+            for step in (*range(trimmed + STEP_EVENTS, last, STEP_EVENTS), last):
+                with self._store.transaction() as transaction:
+                    transaction.put_segment(info.key, row)
+                    trimmed = transaction.trim(info.key, step)
+                progress(trimmed - reach.trimmed)
         return trimmed - reach.trimmed
 
     def _checked(self, info: LogInfo, segment: Fetched, trimmed: int) -> SegmentRow:

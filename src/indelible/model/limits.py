@@ -79,6 +79,8 @@ class Limits:
     archive_whole_manifests: int = (
         256  # of so many manifests one names all logs; a reader reads that far back
     )
+    trim_after_seconds: int = 0  # archived events older than this leave a database of SQLite; 0: never
+    trim_interval_seconds: float = 3600.0  # between two looks at what may leave
     segment_cache_bytes: int = 64 * MIB  # of events that were trimmed, read back from segments
     segment_parallel_reads: int = 4
     archive_object_bytes: int = 1 * GIB  # the events of a segment, inflated, that is read back

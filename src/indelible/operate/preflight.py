@@ -100,6 +100,20 @@ def _database(settings: Settings) -> Verdict | None:
     return judge_postgresql(shared_facts(settings.database))
 
 
+def _trimming(settings: Settings) -> Verdict | None:
+    after = settings.limits.trim_after_seconds
+    if not after:
+        return None
+    if settings.database is not None:
+        return "look", "nodes remove no events: run indelible trim as a role of its own (docs/deploy.md)"
+    if not settings.archive:
+        return "look", "trim_after_seconds is set, and nothing is archived: nothing will leave"
+    least = settings.limits.idempotency_seconds
+    if after < least:
+        return "look", f"events stay for {least} s, as long as idempotency keys are remembered"
+    return "ok", f"archived events leave the database when they are {after / 86_400:g} days old"
+
+
 _CHECKS: tuple[tuple[str, Callable[[Settings], Verdict | None]], ...] = (
     ("data", _data),
     ("master secret", _secret),
@@ -107,4 +121,5 @@ _CHECKS: tuple[tuple[str, Callable[[Settings], Verdict | None]], ...] = (
     ("witness policy", _witnesses),
     ("objects", _objects),
     ("database", _database),
+    ("trimming", _trimming),
 )

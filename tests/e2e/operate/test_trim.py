@@ -1,8 +1,10 @@
 """`indelible trim`: events leave the database, and no answer shows it; what may not leave does not."""
 
+import base64
 import json
 import shutil
 import subprocess
+import time
 import uuid
 from contextlib import closing
 from pathlib import Path
@@ -114,6 +116,49 @@ def test_no_answer_shows_it(place: Place) -> None:
     alone = sum(log["trimmed"] for log in again_trimmed.values())
     doctor = run("doctor", "--data", place.data, *place.options)
     assert f"{alone} of them are in the archive alone" in doctor.stdout
+
+
+def test_a_server_trims_by_itself_while_it_answers(embedded: Place) -> None:
+    """Where it is told an age: beside appends and reads, in steps; killed between two of them it goes on."""
+    log = embedded.original.logs[0].rpartition("/")[2]
+    often = {"INDELIBLE_LIMIT_TRIM_AFTER_SECONDS": "1", "INDELIBLE_LIMIT_TRIM_INTERVAL_SECONDS": "0.2"}
+    size = 0
+    for _ in range(2):
+        with embedded.serve(**QUICK, **often) as server, server.client() as http:
+            deadline = time.monotonic() + 60
+            while embedded.left(log)[0] <= size + 2:
+                assert time.monotonic() < deadline
+                assert http.post(f"/logs/{log}/append", json={"n": "meanwhile"}).status_code == 201
+                page = http.get(f"/logs/{log}/events?limit=1000").json()["events"]
+                assert [event["sequence"] for event in page] == list(range(1, 1_001))
+            size = embedded.left(log)[0]
+            server.kill()
+    with embedded.serve() as server, server.client() as http:
+        events = http.get(f"/logs/{log}/events/300/raw").content
+        assert (
+            http.get(f"/logs/{log}/events?limit=1&after_sequence=299&bytes=true").json()["events"][0][
+                "payload_base64"
+            ]
+            == base64.b64encode(events).decode()
+        )
+        assert server.stop() == 0
+    checked = run("fsck", "--data", embedded.data)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_a_server_that_may_not_trim_says_so(tmp_path: Path) -> None:
+    """Nodes leave it to the role; `config check` says it before a start, and what else would surprise."""
+    never = {"INDELIBLE_LIMIT_TRIM_AFTER_SECONDS": "60"}
+    for options, says in (
+        ({"DATABASE_URL": cluster().create()}, "nodes remove no events"),
+        ({}, "nothing is archived"),
+        ({"INDELIBLE_ARCHIVE": "1"}, "events stay for 86400 s"),
+    ):
+        checked = run("config", "check", "--data", tmp_path / "d", env={**never, **options})
+        assert says in checked.stdout, checked.stdout
+    url = cluster().create()
+    with start_server(tmp_path / "d", "--archive", "--database", url, env=never) as server:
+        assert "run indelible trim as a role of its own" in server.written()
 
 
 def test_evidence_goes_over_both(embedded: Place, tmp_path: Path) -> None:
