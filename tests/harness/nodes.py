@@ -4,6 +4,7 @@ import random
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -96,6 +97,7 @@ class Recorder:
         self.checkpoints: set[tuple[str, int, str]] = set()
         self.stale: list[str] = []
         self.wrong: list[str] = []
+        self.refused: Counter[str] = Counter()  # appends, by the effect that they were told to have
         self.acknowledged = dict.fromkeys(logs, 0)
         self._keeping = threading.Lock()
         self._clients = threading.local()
@@ -117,7 +119,7 @@ class Recorder:
             )
             if answer is not None and answer.status_code == 201:
                 break
-            if answer is not None and answer.status_code != 503:
+            if answer is not None and not self._may_refuse(answer):
                 self.wrong.append(answer.text)
                 return
             time.sleep(0.02)
@@ -125,6 +127,14 @@ class Recorder:
         with self._keeping:
             self.receipts.append(Receipt(log, payload, sequence, sent, time.monotonic()))
             self.acknowledged[log] = max(self.acknowledged[log], sequence)
+
+    def _may_refuse(self, answer: httpx.Response) -> bool:
+        """Whether an append may be refused so: for now, and with a word on whether it had an effect."""
+        if answer.status_code != 503 or (effect := answer.json()["effect"]) not in {"none", "unknown"}:
+            return False
+        with self._keeping:
+            self.refused[effect] += 1
+        return True
 
     def look(self, chance: random.Random) -> None:
         """Ask any node for the head, the newest event and a checkpoint: none is older than what was told."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.harness.postgres_versions import forget_versions, unpacked
 
 MISSING = "needs PostgreSQL: apt-get install postgresql"
 _DEBIAN = Path("/usr/lib/postgresql")
@@ -39,7 +40,7 @@ def binaries() -> Path | None:
     return versions[-1].parent if versions else None
 
 
-def _as_another() -> dict[str, int]:
+def as_another() -> dict[str, int]:
     """How to run what refuses to run as root."""
     if os.geteuid() != 0:
         return {}
@@ -64,7 +65,7 @@ class Cluster:
         self.binaries = bin_folder
         self._data = self.folder / "data"
         self.port = free_port()
-        another = _as_another()
+        another = as_another()
         if another:
             os.chown(self.folder, another["user"], another["group"])
         self._fill()
@@ -92,7 +93,7 @@ class Cluster:
             cwd="/",
             timeout=120,
             env={**os.environ, "LC_ALL": "C.UTF-8"},
-            **_as_another(),  # type: ignore[call-overload]  # subprocess's own keywords
+            **as_another(),  # type: ignore[call-overload]  # subprocess's own keywords
         )
 
     def start(self) -> None:
@@ -143,14 +144,17 @@ class Standby(Cluster):
         self._run("pg_ctl", "-D", str(self._data), "-w", "-t", "60", "promote")
 
 
-_sessions: list[Cluster] = []
+_sessions: dict[int | None, Cluster] = {}
 
 
-def cluster() -> Cluster:
-    """The session's cluster, started at first use; the test is left out where there is no PostgreSQL."""
-    if not _sessions:
-        _sessions.append(started())
-    return _sessions[0]
+def cluster(version: int | None = None) -> Cluster:
+    """The session's cluster, started at first use; the test is left out where there is no PostgreSQL.
+
+    Of a version other than the system's where one is given.
+    """
+    if version not in _sessions:
+        _sessions[version] = started() if version is None else Cluster(unpacked(version))
+    return _sessions[version]
 
 
 def started(**settings: str) -> Cluster:
@@ -164,7 +168,8 @@ def started(**settings: str) -> Cluster:
 def end_sessions() -> None:
     """Stop the session's cluster."""
     while _sessions:
-        _sessions.pop().remove()
+        _sessions.popitem()[1].remove()
+    forget_versions()
 
 
 def backends(url: str, pids: Sequence[int] = ()) -> list[int]:

@@ -1,22 +1,19 @@
 """Several nodes on one PostgreSQL: what one acknowledged, all know, while nodes are killed."""
 
-import itertools
 import random
-import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
 from tests.harness.calls import refused
-from tests.harness.nodes import Nodes, Recorder
+from tests.harness.history import VIEW, check_history, events_of, made, recorded
+from tests.harness.nodes import Nodes
 from tests.harness.postgres import backends, cluster, terminate
 
 SECONDS = 6
 LOGS = ["one", "two", "three"]
-VIEW = "compliance-report"
-Work = Callable[[random.Random], None]
 
 
 @pytest.fixture(scope="module")
@@ -27,25 +24,6 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     made.stop()
 
 
-def made(client: httpx.Client, *names: str) -> None:
-    """Make logs, each with a view."""
-    for name in names:
-        assert client.post("/logs", json={"name": name}).status_code == 201
-        answer = client.post(f"/logs/{name}/views/{VIEW}", json={"builtin": VIEW})
-        assert answer.status_code == 201, answer.text
-
-
-def events_of(client: httpx.Client, log: str) -> list[tuple[int, str]]:
-    """Sequence and id of all events of a log."""
-    found: list[tuple[int, str]] = []
-    while True:
-        after = found[-1][0] if found else 0
-        page = client.get(f"/logs/{log}/events", params={"after_sequence": after}).json()
-        found += [(event["sequence"], event["payload"]["id"]) for event in page["events"]]
-        if page["next"] is None:
-            return found
-
-
 @pytest.mark.parametrize("ended", ["nodes", "sessions"])
 def test_a_recorded_history_of_three_nodes_holds(nodes: Nodes, ended: str) -> None:
     """One gapless sequence a log, each receipt true and once, no answer older than what was told before it.
@@ -54,62 +32,24 @@ def test_a_recorded_history_of_three_nodes_holds(nodes: Nodes, ended: str) -> No
     """
     chance = random.Random(7)  # noqa: S311 - the same each time
     logs = [f"{ended}-{name}" for name in LOGS]
-    with nodes.client(0) as client:
-        made(client, *logs)
-    recorder = Recorder(nodes, logs)
     until = threading.Event()
-    ask: Work = lambda rolls: recorder.ask(rolls, VIEW)  # noqa: E731 - one of three kinds of work
-    works: list[Work] = [*[recorder.append] * 4, *[recorder.look] * 2, ask]
-
-    def repeat(work: Work, seed: int) -> None:
-        rolls = random.Random(seed)  # noqa: S311 - same
-        while not until.is_set():
-            work(rolls)
 
     def end_sessions() -> None:
         while not until.wait(0.15):
             alive = backends(nodes.url)
             terminate(nodes.url, chance.sample(alive, min(5, len(alive))))
 
-    threads = [threading.Thread(target=repeat, args=(work, at)) for at, work in enumerate(works)]
-    if ended == "nodes":
-        threads.append(threading.Thread(target=nodes.keep_killing, args=(chance, until, 0.8)))
-    else:
-        threads.append(threading.Thread(target=end_sessions))
-    for thread in threads:
-        thread.start()
-    time.sleep(SECONDS)
-    until.set()
-    for thread in threads:
-        thread.join(60)
-    recorder.close()
-    assert (nodes.ended, recorder.wrong, recorder.stale) == ([], [], [])
-    _check(nodes, recorder)
+    def end_nodes() -> None:
+        nodes.keep_killing(chance, until, 0.8)
 
-
-def _check(nodes: Nodes, recorder: Recorder) -> None:
-    assert len(recorder.receipts) > 100
-    answers = []
-    for at in range(3):
-        with nodes.client(at) as client:
-            histories = {log: events_of(client, log) for log in recorder.logs}
-            asked = [client.get(f"/logs/{log}/views/{VIEW}/query").text for log in recorder.logs]
-            answers.append([re.sub(r'"asked_at":"[^"]*"', "", answer) for answer in asked])
-            assert client.get("/readyz").status_code == 200
-    for log, history in histories.items():
-        assert [sequence for sequence, _ in history] == list(range(1, len(history) + 1))
-        receipts = [receipt for receipt in recorder.receipts if receipt.log == log]
-        told = {receipt.sequence: receipt.payload for receipt in receipts}
-        assert len(told) == len(receipts)
-        stored = dict(history)
-        assert all(stored[at].encode() in payload for at, payload in told.items())
-        assert len({name for _, name in history}) == len(history)
-        in_order = sorted(receipts, key=lambda receipt: receipt.sequence)
-        for before, after in itertools.pairwise(in_order):
-            assert before.sent < after.answered
-    assert answers[0] == answers[1] == answers[2]
-    sizes = [(origin, size) for origin, size, _ in recorder.checkpoints]
-    assert len(sizes) == len(set(sizes))
+    ending = threading.Thread(target=end_nodes if ended == "nodes" else end_sessions)
+    with recorded(nodes, logs) as recorder:
+        ending.start()
+        time.sleep(SECONDS)
+        until.set()
+        ending.join(60)
+    assert nodes.ended == []
+    check_history(nodes, recorder)
 
 
 def test_what_one_node_changes_holds_at_the_others_from_the_next_request_on(nodes: Nodes) -> None:
