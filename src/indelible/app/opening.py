@@ -34,12 +34,18 @@ def open_shared(settings: Settings, directory: DataDirectory) -> SharedStore | N
     """The database that other nodes use too; None for the embedded one.
 
     Raises:
-        StoreRefused: the directory belongs to the other engine, or the driver is not installed.
+        StoreRefused: the directory belongs to the other engine, the driver is not installed, or the role may
+            not do what a server does.
     """
     directory.claim(elsewhere=settings.database is not None)
     if settings.database is None:
         return None
     store = open_shared_store(settings.database)
+    try:
+        store.check_rights()
+    except BaseException:
+        store.close()
+        raise
     structlog.get_logger().info("database", **store.facts())
     return store
 

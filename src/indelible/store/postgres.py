@@ -90,6 +90,14 @@ class PostgresStore:
         """See `SharedStore`."""
         return self._facts.told()
 
+    def check_rights(self) -> None:
+        """See `SharedStore`. What is not asked for here, a start needs at once."""
+        sql = "SELECT has_function_privilege('drop_beyond(bigint, bigint)', 'EXECUTE')"
+        if not self._reader.rows(sql)[0][0]:
+            raise StoreRefused(
+                "permission denied: the role may not call drop_beyond; grant it as docs/deploy.md says"
+            )
+
     @property
     def failure(self) -> str | None:
         """See `SharedStore`."""

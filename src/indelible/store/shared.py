@@ -32,6 +32,9 @@ class SharedStore(Store, Protocol):
     def facts(self) -> Mapping[str, str]:
         """What the engine said of itself when it was opened: `version`, and what storage depends on."""
 
+    def check_rights(self) -> None:
+        """Raise StoreRefused where the role may not do all that a server does."""
+
     @property
     def failure(self) -> str | None:
         """Why the store does not answer; None while it does, as far as is known."""

@@ -110,6 +110,10 @@ def test_a_node_that_lacks_a_grant_says_so(tmp_path: Path) -> None:
     assert run("migrate", "--database", owner).returncode == 0
     with pytest.raises(ServerEndedError, match="permission denied"):
         start_server(tmp_path / "d", "--database", cluster().url(name, user=role))
+    cluster().run(statements(role)[1], name)
+    cluster().run(f"REVOKE EXECUTE ON FUNCTION drop_beyond FROM {role}", name)
+    with pytest.raises(ServerEndedError, match="may not call drop_beyond"):
+        start_server(tmp_path / "d", "--database", cluster().url(name, user=role))
 
 
 def test_the_role_that_trims_can_do_that_and_no_more(urls: tuple[str, str], tmp_path: Path) -> None:
