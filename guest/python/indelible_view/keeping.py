@@ -15,9 +15,10 @@ from indelible_view.question import Folded
 FORMAT = "indelible-view 1"
 RUN = 2_000
 """Items of a list or a dict in one part."""
-PART_BYTES = 4 << 20
-"""A run whose text is longer is cut in two; the host takes parts of at most 16 MiB."""
+PART_BYTES = 1 << 20
+"""A run whose text is longer is cut in two."""
 MOST_BYTES = 16 << 20
+"""What the host takes in one part."""
 
 _PLAIN = (str, int, float, bool, type(None), list, dict)
 
@@ -42,21 +43,23 @@ def parts(state: dict[str, Any], folded: Folded) -> Iterator[str]:
         if type(value) not in _PLAIN:
             raise NotKeepable(f"{name} is a {type(value).__name__}")
         if type(value) is list:
-            yield _checked(name, "list", [])
+            yield _checked(name, "list", [])[0]
             for start in range(0, len(value), RUN):
                 yield from _run(name, "list", value[start : start + RUN])
         elif type(value) is dict:
-            yield _checked(name, "dict", {})
+            yield _checked(name, "dict", {})[0]
             items = list(value.items())
             for start in range(0, len(items), RUN):
                 yield from _run(name, "dict", dict(items[start : start + RUN]))
         else:
-            yield _checked(name, "value", value)
+            yield _checked(name, "value", value)[0]
 
 
 def _run(name: str, kind: str, items: Any) -> Iterator[str]:
-    text = _checked(name, kind, items)
-    if len(items) == 1 or len(text) <= PART_BYTES // 4:  # a character has up to four bytes
+    text, size = _checked(name, kind, items)
+    if len(items) == 1 or size <= PART_BYTES:
+        if size > MOST_BYTES:
+            raise NotKeepable(f"one item of {name} takes more than 16 MiB")
         yield text
         return
     half = len(items) // 2
@@ -65,8 +68,8 @@ def _run(name: str, kind: str, items: Any) -> Iterator[str]:
         yield from _run(name, kind, part if kind == "list" else dict(part))
 
 
-def _checked(name: str, kind: str, value: Any) -> str:
-    """Write a part, and read it again: a tuple, or a number as a key, would not come back as it was."""
+def _checked(name: str, kind: str, value: Any) -> tuple[str, int]:
+    """Write a part, with its bytes, and read it again: a tuple, or a number as a key, would not come back."""
     members = value.values() if kind == "dict" else value if kind == "list" else (value,)
     strange = {type(member) for member in members}.difference(_PLAIN)
     if strange:
@@ -76,11 +79,9 @@ def _checked(name: str, kind: str, value: Any) -> str:
         size = len(text) if text.isascii() else len(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise NotKeepable(f"{name}: {error}") from None
-    if size > MOST_BYTES:
-        raise NotKeepable(f"one item of {name} takes more than 16 MiB")
     if json.loads(text)[kind] != value:
         raise NotKeepable(f"{name} has a tuple in it, or a key that is no text")
-    return text
+    return text, size
 
 
 class Restoring:

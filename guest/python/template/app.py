@@ -22,13 +22,13 @@ class WhoDidWhat(AuditView):
     def append(self, event: Event) -> None:
         """Keep who did it, and when. What is no JSON object is counted by itself, and skipped here."""
         if event.readable:
-            self.rows.append([*event.mark, event.id("actor")])
+            self.rows.append([event.mark, event.id("actor")])
 
     def query(self, question: Question) -> Answer:
         """Count the events inside the window, by actor."""
         wanted = question["actor"]
         found: dict[str | None, list[int]] = {}  # actions, first and last time of receipt
-        for *mark, actor in self.rows:
+        for mark, actor in self.rows:
             if (not wanted or actor in wanted) and question.matches(mark):
                 count = found.setdefault(actor, [0, mark[1], mark[1]])
                 count[0] += 1
