@@ -26,7 +26,8 @@ EVERYWHERE = frozenset({"telemetry"})
 
 BESIDE = {
     "client": frozenset({"model", "merkle", "notes"}),
-    "cli": frozenset({"client", "fold", "config", "model", "data", "operate"}),
+    "cli": frozenset({"author", "client", "fold", "config", "model", "data", "operate"}),
+    "author": frozenset({"http", "service", "views", "fold", "model"}),
     "telemetry": frozenset[str](),
     "config": frozenset({"model"}),
     "operate": frozenset({"client", "config", "telemetry", *LAYERS[1:]}),
@@ -160,7 +161,7 @@ def test_the_command_line_is_quick_to_start() -> None:
         and not found.lazy
         and (
             found.module.split(".")[0] in slow
-            or target_of(found) in {"client", "fold", "app", "operate", "witness"}
+            or target_of(found) in {"author", "client", "fold", "app", "operate", "witness"}
         )
     ]
     assert wrong == []

@@ -30,6 +30,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("alone")
     source = folder / "source"
     shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("guest", "wit"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("target", "node_modules"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     assert run(sys.executable, "-m", "venv", folder / "env").returncode == 0

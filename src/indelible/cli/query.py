@@ -2,16 +2,13 @@
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
 from indelible.cli.output import cell, print_members, print_table
 from indelible.cli.session import Session, with_session
 from indelible.cli.text import clean
-
-if TYPE_CHECKING:  # the client is slow to import
-    from indelible.client import Answer
 
 
 @click.command()
@@ -31,7 +28,7 @@ def query(session: Session, log: str, view: str, parameters: tuple[str, ...], bo
     if session.as_json:
         sys.stdout.buffer.write(answer.body.rstrip(b"\n") + b"\n")
         return
-    _print_answer(answer)
+    print_answer(answer.body)
     print(f"{answer.view}, up to event {answer.sequence}", file=sys.stderr)
 
 
@@ -42,15 +39,20 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _print_answer(answer: "Answer") -> None:
+def print_answer(body: bytes) -> None:
+    """Draw what a view answered: lists of objects, and columns with rows, as tables; the rest below."""
     try:
-        value = answer.json()
-    except ValueError:
-        print(clean(answer.body.decode(errors="backslashreplace")))
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        print(clean(body.decode(errors="backslashreplace")))
         return
     if not isinstance(value, dict):
         print(clean(json.dumps(value, ensure_ascii=False, indent=2)) if value is None else cell(value))
         return
+    if _has_rows(value):
+        print_table([str(name) for name in value["columns"]], value["rows"])
+        print()
+        value = {name: rest for name, rest in value.items() if name not in {"columns", "rows"}}
     tables = {name: rows for name, rows in value.items() if _is_table(rows)}
     for name, rows in tables.items():
         columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -68,3 +70,13 @@ def _print_answer(answer: "Answer") -> None:
 
 def _is_table(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def _has_rows(value: dict[str, Any]) -> bool:
+    """Whether an answer is one table: columns, and rows with as many cells."""
+    columns, rows = value.get("columns"), value.get("rows")
+    return (
+        isinstance(columns, list)
+        and isinstance(rows, list)
+        and all(isinstance(row, list) and len(row) == len(columns) for row in rows)
+    )

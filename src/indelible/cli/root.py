@@ -39,7 +39,7 @@ COMMANDS = {
     "verify": Place("verify", "verify", "Check evidence, a proof, a range or a receipt, or a whole log."),
     "monitor": Place("monitor", "monitor", "Watch logs: each new head must continue the last one."),
     "query": Place("query", "query", "Ask a view."),
-    "view": Place("views", "view", "Deploy, list, look at and delete views."),
+    "view": Place("views", "view", "Write, try, deploy, list, look at and delete views."),
     "key": Place("keys", "key", "Create, list and revoke API keys."),
     "workspace": Place("workspaces", "workspace", "Create and list workspaces."),
     "witness": Place("witness", "witness", "Be a witness: cosign the checkpoints of logs."),

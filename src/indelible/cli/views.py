@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from indelible.cli import authoring
 from indelible.cli.exits import CommandFailed
 from indelible.cli.output import Progress, print_json, print_members, print_table
 from indelible.cli.session import Session, with_session
@@ -17,7 +18,11 @@ _POLL_SECONDS = 0.2
 
 @click.group()
 def view() -> None:
-    """Deploy, list, look at and delete views."""
+    """Write, try, deploy, list, look at and delete views."""
+
+
+for _command in (authoring.new, authoring.build, authoring.test):
+    view.add_command(_command)
 
 
 @view.command()

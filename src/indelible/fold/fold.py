@@ -33,6 +33,11 @@ class Fold:
         """Bytes of linear memory in use; 0 when the instance is gone. Reads a file of the kernel."""
         return self._guest.memory_bytes
 
+    @property
+    def fuel_used(self) -> int:
+        """Fuel that the last call used, about one an instruction; 0 when the instance is gone."""
+        return self._guest.fuel_used
+
     def append(self, batch: Batch) -> None:
         """Fold a batch into the state.
 

@@ -78,6 +78,7 @@ class Guest:
         self._memory = memory.Region()
         self._functions: Mapping[str, Any] = {}
         self._result = array("Q", (0,) * capi.WORDS_PER_VALUE)
+        self._fuel = 0  # that the last call was given
         self._store: Store | None = Store(ready.engine)
         self._keep = attach(self._watch, self._store)
         self._context = capi.address_of(self._store._context())  # noqa: SLF001 - the package hides it
@@ -93,6 +94,11 @@ class Guest:
         if self._store is None:
             return 0
         return self._memory.size(self._rung.memories, self._limits.view_memory_bytes // self._rung.memories)
+
+    @property
+    def fuel_used(self) -> int:
+        """Fuel that the last call used, about one an instruction; 0 when the instance is gone."""
+        return self._fuel - self._store.get_fuel() if self._store is not None else 0
 
     def start(self, link: Link, allowance: Allowance) -> None:
         """Make the instance, which runs the start functions of its modules.
@@ -150,6 +156,7 @@ class Guest:
         # The library drops what a result held before, so it must hold nothing: a boolean, all zero.
         self._result[:] = array("Q", (0,) * capi.WORDS_PER_VALUE)
         store.set_fuel(allowance.fuel)
+        self._fuel = allowance.fuel
         with self._watch.timed(store, allowance.seconds):
             error = capi.func_call(function, self._context, arguments, count, result, 1 if read else 0)
         if error:
@@ -195,6 +202,7 @@ class Guest:
     def _instantiate(self, linker: Linker, store: Store, allowance: Allowance) -> Any:
         raw = ffi.wasmtime_component_instance_t()
         store.set_fuel(allowance.fuel)
+        self._fuel = allowance.fuel
         with self._memory.observe(), self._watch.timed(store, allowance.seconds):
             error = capi.instantiate(
                 capi.address_of(linker.ptr()),
