@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indelible.cli.csvrows import COLUMNS, csv_row, safe_cell
+from indelible.cli.csvrows import COLUMNS, csv_row
 from indelible.cli.output import cell
 from indelible.cli.text import clean, clean_json, shorten
+from indelible.model.spreadsheet import safe_cell
 
 
 @given(st.text())

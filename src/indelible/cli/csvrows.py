@@ -1,18 +1,16 @@
-"""Events as rows of a spreadsheet: which columns, and cells that a spreadsheet does not run as formulas."""
+"""Events as rows of a spreadsheet: which columns."""
 
-import csv
-import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
+from indelible.model.spreadsheet import safe_cell, write_row
+
 COLUMNS = (
     "sequence", "time", "writer", "salt", "type", "actor", "resource", "outcome", "ip", "occurred_at",
     "payload", "payload_base64",
 )  # fmt: skip
-
-_DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class _Line(msgspec.Struct):
@@ -25,11 +23,6 @@ class _Line(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Line)
-
-
-def safe_cell(text: str) -> str:
-    """Put a ' before what a spreadsheet would run: a cell that begins with = + - @, a tab or a CR."""
-    return f"'{text}" if text.startswith(_DANGEROUS) else text
 
 
 def csv_row(line: bytes, guard: Callable[[str], str] = safe_cell) -> str:
@@ -55,13 +48,6 @@ def csv_row(line: bytes, guard: Callable[[str], str] = safe_cell) -> str:
         event.payload_base64,
     )
     return write_row([guard(cell) for cell in cells])
-
-
-def write_row(cells: list[str]) -> str:
-    """Write cells as one row with CRLF (RFC 4180)."""
-    out = io.StringIO()
-    csv.writer(out).writerow(cells)
-    return out.getvalue()
 
 
 def _members(payload: bytes) -> Mapping[str, Any]:

@@ -89,10 +89,11 @@ def _export_evidence(session: Session, log: str, output: str, wanted: dict[str, 
 def _writer(file: BinaryIO, form: str, *, raw: bool) -> Callable[[bytes], bytes]:
     if form == "ndjson":
         return lambda line: line + b"\n"
-    from indelible.cli.csvrows import COLUMNS, csv_row, safe_cell, write_row  # noqa: PLC0415 - few need it
+    from indelible.cli.csvrows import COLUMNS, csv_row  # noqa: PLC0415 - few need it
+    from indelible.model.spreadsheet import safe_cell, write_row  # noqa: PLC0415 - with it
 
     guard = str if raw else safe_cell
-    file.write(write_row(list(COLUMNS)).encode())
+    file.write(write_row(COLUMNS).encode())
     return lambda line: csv_row(line, guard).encode()
 
 

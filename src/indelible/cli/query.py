@@ -10,26 +10,69 @@ from indelible.cli.output import cell, print_members, print_table
 from indelible.cli.session import Session, with_session
 from indelible.cli.text import clean
 
+if TYPE_CHECKING:  # the client is slow to import
+    from indelible.client import Answer, Client
+
 
 @click.command()
 @click.argument("log", metavar="LOG")
 @click.argument("view", metavar="VIEW")
 @click.argument("parameters", metavar="[KEY=VALUE]...", nargs=-1)
 @click.option("--body", type=click.File("rb"), help="Send this file (- is standard input) as the body.")
+@click.option("--csv", is_flag=True, help="A table as a spreadsheet's rows, all pages of it.")
+@click.option("--raw", is_flag=True, help="CSV: do not guard cells that a spreadsheet would run as formulas.")
 @with_session
-def query(session: Session, log: str, view: str, parameters: tuple[str, ...], body: BinaryIO | None) -> None:
+def query(
+    session: Session,
+    log: str,
+    view: str,
+    parameters: tuple[str, ...],
+    body: BinaryIO | None,
+    *,
+    csv: bool,
+    raw: bool,
+) -> None:
     """Ask VIEW of LOG, for example: after=2025-01-01 before=2025-03-31 actor=user_8f3a.
 
     A key may be repeated. On a terminal the answer is drawn as tables; --json prints it as it came.
     """
+    if raw and not csv:
+        raise click.UsageError("--raw goes with --csv")
     params = [_pair(text) for text in parameters]
+    content = body.read() if body else b""
     with session.client(tries=8, seconds=120) as client:
-        answer = client.query(log, view, params, body=body.read() if body else b"")
-    if session.as_json:
+        if csv:
+            answer = _write_csv(client, log, view, [*params, *([("raw", "1")] if raw else [])], content)
+        else:
+            answer = client.query(log, view, params, body=content)
+    if session.as_json and not csv:
         sys.stdout.buffer.write(answer.body.rstrip(b"\n") + b"\n")
         return
-    print_answer(answer.body)
+    if not csv:
+        print_answer(answer.body)
     print(f"{answer.view}, up to event {answer.sequence}", file=sys.stderr)
+
+
+def _write_csv(client: "Client", log: str, view: str, params: list[tuple[str, str]], body: bytes) -> "Answer":
+    """Write all pages of a table; the names of the columns come once. Returns the last page."""
+    answer = client.query(log, view, params, body=body, accept="text/csv")
+    sys.stdout.buffer.write(answer.body)
+    params = [pair for pair in params if pair[0] != "cursor"]
+    while answer.next is not None:
+        answer = client.query(log, view, [*params, ("cursor", answer.next)], body=body, accept="text/csv")
+        sys.stdout.buffer.write(_without_names(answer.body))
+    sys.stdout.buffer.flush()
+    return answer
+
+
+def _without_names(page: bytes) -> bytes:
+    """Leave out the first row: columns of views of others may have line ends in their names."""
+    import csv  # noqa: PLC0415 - few need it
+    import io  # noqa: PLC0415 - few need it
+
+    text = io.StringIO(page.decode(), newline="")
+    next(csv.reader(text), None)
+    return text.read().encode()
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -49,8 +92,8 @@ def print_answer(body: bytes) -> None:
     if not isinstance(value, dict):
         print(clean(json.dumps(value, ensure_ascii=False, indent=2)) if value is None else cell(value))
         return
-    if _has_rows(value):
-        print_table([str(name) for name in value["columns"]], value["rows"])
+    if isinstance(value.get("columns"), list) and _are_rows(value.get("rows"), len(value["columns"])):
+        print_table([_column(column) for column in value["columns"]], value["rows"])
         print()
         value = {name: rest for name, rest in value.items() if name not in {"columns", "rows"}}
     tables = {name: rows for name, rows in value.items() if _is_table(rows)}
@@ -68,15 +111,13 @@ def print_answer(body: bytes) -> None:
             )
 
 
+def _are_rows(value: Any, width: int) -> bool:
+    return isinstance(value, list) and all(isinstance(row, list) and len(row) == width for row in value)
+
+
+def _column(column: Any) -> str:
+    return clean(str(column.get("name") if isinstance(column, dict) else column))
+
+
 def _is_table(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
-
-
-def _has_rows(value: dict[str, Any]) -> bool:
-    """Whether an answer is one table: columns, and rows with as many cells."""
-    columns, rows = value.get("columns"), value.get("rows")
-    return (
-        isinstance(columns, list)
-        and isinstance(rows, list)
-        and all(isinstance(row, list) and len(row) == len(columns) for row in rows)
-    )

@@ -1,6 +1,7 @@
 """`indelible view …`."""
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -14,6 +15,7 @@ if TYPE_CHECKING:  # the client is slow to import
     from indelible.client import Client, View
 
 _POLL_SECONDS = 0.2
+_YAML = (".yaml", ".yml")
 
 
 @click.group()
@@ -30,7 +32,7 @@ for _command in (authoring.new, authoring.build, authoring.test):
 @click.argument("name")
 @click.argument("file", type=click.File("rb"), required=False, metavar="[FILE.wasm]")
 @click.option("--builtin", metavar="NAME", help="A view that is shipped, such as compliance-report.")
-@click.option("--config", type=click.File("rb"), help="A JSON file with the view's configuration.")
+@click.option("--config", type=click.File("rb"), help="The view's configuration: JSON, or a .yaml file.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until the replay has reached the head.")
 @with_session
 def deploy(
@@ -106,10 +108,13 @@ def _read_config(config: BinaryIO | None) -> Any:
         return None
     import msgspec  # noqa: PLC0415 - arrives with the client
 
+    content = config.read()
+    if Path(config.name).suffix in _YAML:
+        return content.decode()  # the view reads it: it travels as a text
     try:
-        return msgspec.json.decode(config.read(), type=msgspec.Raw)
+        return msgspec.json.decode(content, type=msgspec.Raw)
     except msgspec.DecodeError as error:
-        raise CommandFailed(f"the configuration is not JSON: {error}") from None
+        raise CommandFailed(f"the configuration is not JSON, and not named .yaml: {error}") from None
 
 
 def _wait(client: "Client", log: str, name: str, deployed: "View") -> "View":

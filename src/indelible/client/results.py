@@ -156,12 +156,16 @@ class View(msgspec.Struct, frozen=True):
 
 
 class Answer(NamedTuple):
-    """An answer of a view; `sequence` is the last event folded, `view` names what answered."""
+    """An answer of a view; `sequence` is the last event folded, `view` names what answered.
+
+    `next` is set where rows of a CSV did not fit: the value of `cursor` for them.
+    """
 
     content_type: str
     body: bytes
     sequence: int
     view: str
+    next: str | None = None
 
     def json(self) -> Any:
         """Return the body parsed as JSON.

@@ -64,13 +64,19 @@ class ViewCalls(Calls):
         """Delete a view; its log stays."""
         self.transport.send("DELETE", path_to("logs", log, "views", name))
 
-    def query(self, log: str, view: str, params: Params = (), *, body: bytes = b"") -> Answer:
-        """Ask a view: parameters in order, repeats included. Waits for a replay as long as `retry` lasts."""
+    def query(
+        self, log: str, view: str, params: Params = (), *, body: bytes = b"", accept: str | None = None
+    ) -> Answer:
+        """Ask a view: parameters in order, repeats included. Waits for a replay as long as `retry` lasts.
+
+        With `accept="text/csv"` a table comes as CSV; `next` of the answer is the cursor for more rows.
+        """
         reply = self.transport.send(
             "POST",
             path_to("logs", log, "views", view, "query"),
             params=params,
             content=body,
+            headers=None if accept is None else {"Accept": accept},
             repeatable=True,
         )
         return Answer(
@@ -78,6 +84,7 @@ class ViewCalls(Calls):
             body=reply.body,
             sequence=int(reply.headers.get("Indelible-Sequence", "0")),
             view=reply.headers.get("Indelible-View", ""),
+            next=reply.headers.get("Indelible-Next"),
         )
 
 

@@ -25,6 +25,22 @@ def choose_type(accept: str | None, offered: Sequence[str]) -> str:
     return best
 
 
+def prefers(accept: str | None, wanted: str, usual: str) -> bool:
+    """Say whether `wanted` is accepted better than `usual`, which is what comes where nothing is said."""
+    try:
+        return choose_type(accept, (usual, wanted)) == wanted
+    except Problem:
+        return False
+
+
+def accepts(accept: str | None, offered: str) -> bool:
+    """Say whether one type is accepted."""
+    try:
+        return choose_type(accept, (offered,)) == offered
+    except Problem:
+        return False
+
+
 def _media_range(text: str) -> tuple[str, float]:
     name, *parameters = (piece.strip().lower() for piece in text.split(";"))
     for parameter in parameters:

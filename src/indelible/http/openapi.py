@@ -45,6 +45,7 @@ _ANSWER_HEADERS: Mapping[str, str] = {
     "Preference-Applied": "What of `Prefer` was followed.",
     "Indelible-Sequence": "The last event that the answer covers.",
     "Indelible-View": "The view's name, version and SHA-256.",
+    "Indelible-Next": "The value of `cursor` for the rows that did not fit into this CSV.",
     "Cache-Control": "How long this may be kept.",
     "Content-Disposition": "A name for the file.",
     "ETag": "The entity's tag.",

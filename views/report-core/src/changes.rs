@@ -123,7 +123,7 @@ fn before_after<'a>(scanner: &mut Scanner<'a>) -> Result<Values<'a>, Why> {
 
 /// The JSON text of a value, fit to stand in an answer and to be kept: what is too long or too deep is cut,
 /// and says so.
-fn value(piece: Piece) -> Cow<str> {
+pub fn value(piece: Piece) -> Cow<str> {
     if piece.len() > TEXT_BYTES || (piece.len() > VALUE_DEPTH && depth(piece) > VALUE_DEPTH) {
         let end =
             (0..=CUT_BYTES.min(piece.len())).rev().find(|end| piece.is_char_boundary(*end)).unwrap_or(0);

@@ -17,6 +17,11 @@ impl Json {
         self.out.len()
     }
 
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
     /// The text.
     pub fn finish(self) -> String {
         self.out

@@ -87,6 +87,12 @@ pub struct Members<'a, const N: usize> {
     pub others: bool,
 }
 
+impl<const N: usize> Default for Members<'_, N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<'a, const N: usize> Members<'a, N> {
     /// None read yet.
     pub const fn new() -> Self {

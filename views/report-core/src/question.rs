@@ -125,7 +125,8 @@ fn unknown(name: &str) -> Refusal {
     Refusal::Invalid(format!("There is no parameter {shown:?}; this view knows {}.", PARAMETERS.join(", ")))
 }
 
-fn single<'a>(params: &'a [Pair], wanted: &str) -> Result<Option<&'a str>, Refusal> {
+/// The value of a parameter that may be given once.
+pub fn single<'a>(params: &'a [Pair], wanted: &str) -> Result<Option<&'a str>, Refusal> {
     let mut values = params.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
     let first = values.next();
     match values.next() {
@@ -134,13 +135,15 @@ fn single<'a>(params: &'a [Pair], wanted: &str) -> Result<Option<&'a str>, Refus
     }
 }
 
-fn parse_limit(text: &str) -> Result<usize, Refusal> {
+/// Reads how many rows a page has.
+pub fn parse_limit(text: &str) -> Result<usize, Refusal> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let limit = text.parse().ok().filter(|limit| digits && (1..=LIMIT_MOST).contains(limit));
     limit.ok_or_else(|| invalid(&format!("limit is a whole number from 1 to {LIMIT_MOST}.")))
 }
 
-fn parse_facts(facts: &[Pair], init_facts: &[Pair]) -> Result<Facts, Refusal> {
+/// Reads what the host knows; `init_facts` are those given when the view began.
+pub fn parse_facts(facts: &[Pair], init_facts: &[Pair]) -> Result<Facts, Refusal> {
     let mut parsed = Facts { echoed: init_facts.to_vec(), ..Facts::default() };
     for (name, value) in facts {
         match name.as_str() {
@@ -229,7 +232,8 @@ impl Fnv {
         }
     }
 
-    fn add_text(&mut self, text: &str) {
+    /// Takes a text in, told apart from the one that follows.
+    pub fn add_text(&mut self, text: &str) {
         self.add(&(text.len() as u64).to_le_bytes());
         self.add(text.as_bytes());
     }

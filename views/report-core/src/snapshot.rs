@@ -5,11 +5,8 @@
 //! a count, and that many items; the block `END` has the number of items of each section instead and stands
 //! last in the last part. Numbers are LEB128. What follows from the rest (indexes, who did what) is not stored.
 
-use base64::engine::general_purpose::STANDARD;
-use base64::Engine as _;
-
+use crate::bytes::{put, seal, unseal, Reader};
 use crate::parties::Parties;
-use crate::question::Fnv;
 use crate::state::{Changed, Mark, Row, State, NO_TIME};
 use crate::texts::{Sought, Texts};
 
@@ -18,7 +15,6 @@ const HEADER: &[u8] = b"indelible/compliance-report/state/1\n";
 /// No item begins past this many bytes of a part. An event of 1 MiB makes an item well under 2 MiB, so a part
 /// stays under 12 MiB, and its base64 under the 16 MiB of the contract.
 const PART_BYTES: usize = 10 << 20;
-const CHECKSUM_BYTES: usize = 8;
 
 #[derive(Clone, Copy)]
 enum Section {
@@ -73,9 +69,7 @@ pub fn part(state: &State, place: Place) -> (String, Option<Place>) {
         out.push(END);
         SECTIONS.iter().for_each(|section| put(&mut out, u64::from(items(state, *section))));
     }
-    let checksum = checksum(&out);
-    out.extend(checksum);
-    (STANDARD.encode(out), next)
+    (seal(out), next)
 }
 
 fn put_blocks(state: &State, out: &mut Vec<u8>, place: Place) -> Option<Place> {
@@ -115,14 +109,6 @@ fn put_item(state: &State, section: Section, item: u32, out: &mut Vec<u8>) {
     }
 }
 
-fn put(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
 fn put_pair(out: &mut Vec<u8>, pair: (u32, u32)) {
     put(out, u64::from(pair.0));
     put(out, u64::from(pair.1));
@@ -157,12 +143,6 @@ fn put_event(state: &State, event: u32, out: &mut Vec<u8>) {
     }
 }
 
-fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
-    let mut digest = Fnv::new();
-    digest.add(bytes);
-    digest.finish().to_le_bytes()
-}
-
 /// A state that is being put together from parts.
 #[derive(Default)]
 pub struct Restoring {
@@ -193,13 +173,12 @@ impl Restoring {
     }
 
     fn read(&mut self, text: &str) -> Option<()> {
-        let bytes = STANDARD.decode(text).ok()?;
-        let (rest, sum) = bytes.split_at_checked(bytes.len().checked_sub(CHECKSUM_BYTES)?)?;
-        let mut reader = Reader(rest.strip_prefix(HEADER)?);
+        let bytes = unseal(text)?;
+        let mut reader = Reader(bytes.strip_prefix(HEADER)?);
         let number = reader.number()?;
         let first = reader.number()?;
         let expected = self.parts > 0 && first != self.state.first;
-        if checksum(rest) != sum || number != u64::from(self.parts) || expected {
+        if number != u64::from(self.parts) || expected {
             return None;
         }
         self.state.first = first;
@@ -226,42 +205,9 @@ impl Restoring {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn byte(&mut self) -> Option<u8> {
-        let (byte, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*byte)
-    }
-
-    fn bytes(&mut self, count: u64) -> Option<&'a [u8]> {
-        let (bytes, rest) = self.0.split_at_checked(usize::try_from(count).ok()?)?;
-        self.0 = rest;
-        Some(bytes)
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(number);
-            }
-        }
-        None
-    }
-
-    /// A number below `end`.
-    fn below(&mut self, end: u32) -> Option<u32> {
-        u32::try_from(self.number()?).ok().filter(|number| *number < end)
-    }
-
-    /// The number of a text, or of none.
-    fn text(&mut self, state: &State) -> Option<u32> {
-        self.below(state.texts.len() + 1)
-    }
+/// The number of a text, or of none.
+fn text(reader: &mut Reader, state: &State) -> Option<u32> {
+    reader.below(state.texts.len() + 1)
 }
 
 fn read_item(state: &mut State, section: Section, reader: &mut Reader) -> Option<()> {
@@ -274,8 +220,7 @@ fn read_item(state: &mut State, section: Section, reader: &mut Reader) -> Option
             (fits && state.texts.intern(text, Sought::new(text)).id == expected).then_some(())
         }
         Section::Actions => {
-            let text = reader.text(state)?;
-            let text = state.texts.interned(text)?;
+            let text = state.texts.interned(text(reader, state)?)?;
             let expected = state.actions.len();
             (state.actions.intern(&mut state.texts, text) == expected).then_some(())
         }
@@ -318,14 +263,14 @@ fn read_event(state: &mut State, reader: &mut Reader) -> Option<()> {
     };
     let actor = reader.below(state.actors.len())?;
     let action = reader.below(state.actions.len())?;
-    let outcome = reader.text(state)?;
+    let outcome = text(reader, state)?;
     state.push(&Row { time, occurred, actor, action, outcome, mark });
     for _ in 0..reader.number()? {
         let resource = reader.below(state.resources.len())?;
         state.touch(event, resource);
     }
     for _ in 0..reader.number()? {
-        let (field, before, after) = (reader.text(state)?, reader.text(state)?, reader.text(state)?);
+        let (field, before, after) = (text(reader, state)?, text(reader, state)?, text(reader, state)?);
         state.changed.push(Changed { field, before, after });
     }
     Some(())

@@ -74,6 +74,11 @@ impl Texts {
         self.places.len()
     }
 
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
     /// The text of a number; `NO_TEXT` reads as the empty text.
     pub fn get(&self, id: TextId) -> &str {
         self.interned(id).map_or("", |text| std::str::from_utf8(self.bytes(text.place)).unwrap_or_default())

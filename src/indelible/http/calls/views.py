@@ -1,17 +1,20 @@
 """Views: deploying, looking at, asking and deleting them, and the components that they are made of."""
 
+import asyncio
 import re
 
 from msgspec import UNSET
 
 from indelible.http import render, wire
 from indelible.http.calls import answer_json, read_json
+from indelible.http.negotiate import accepts, prefers
 from indelible.http.params import decode_pairs
 from indelible.http.ports import ServicesPort
 from indelible.http.request import Answer, Headers, Request
 from indelible.http.table import BYTES, JSON, WASM, Body, Reply, Route
+from indelible.http.tables import CSV, CSV_CONTENT_TYPE, as_csv
 from indelible.model.errors import Problem
-from indelible.service.types import Builtin, ComponentBytes, Source, Stored
+from indelible.service.types import Builtin, ComponentBytes, QueryAnswer, Source, Stored
 
 _WASM_MAGIC = b"\0asm"
 _NO_CONFIG = "{}"
@@ -59,22 +62,43 @@ async def delete(request: Request, services: ServicesPort) -> Answer:
 async def query(request: Request, services: ServicesPort) -> Answer:
     """POST or GET /logs/{log}/views/{name}/query."""
     log, name = request.path
+    accept = request.headers.get("accept")
+    params = decode_pairs(request.query_string)
+    table = prefers(accept, CSV, JSON)
+    raw = table and _take_raw(params)
     answer = await services.views.query(
-        request.caller,
-        log,
-        name,
-        params=decode_pairs(request.query_string),
-        body=request.body,
-        accept=request.headers.get("accept"),
+        request.caller, log, name, params=params, body=request.body, accept=accept
     )
-    headers: Headers = [
-        ("content-type", answer.content_type if _MEDIA_TYPE.match(answer.content_type) else BYTES),
+    if table and not answer.content_type.startswith(CSV):
+        written = await asyncio.to_thread(as_csv, answer.body, raw=raw)
+        if written is not None:
+            more: Headers = [] if written.next is None else [("indelible-next", written.next)]
+            return Answer(200, [*_query_headers(answer, CSV_CONTENT_TYPE), *more], written.body)
+        if not accepts(accept, answer.content_type.partition(";")[0]):
+            raise Problem("not_acceptable", "This is no table: ask for application/json.", offered=[JSON])
+    content_type = answer.content_type if _MEDIA_TYPE.match(answer.content_type) else BYTES
+    return Answer(200, _query_headers(answer, content_type), answer.body)
+
+
+def _take_raw(params: list[tuple[str, str]]) -> bool:
+    """Take `raw` out of the parameters of a question whose answer is to be CSV."""
+    given = [value for name, value in params if name == "raw"]
+    if len(given) > 1:
+        raise Problem("repeated_parameter", "Give raw once.", parameter="raw")
+    if given and given[0] not in ("0", "1"):
+        raise Problem("invalid_parameter", "raw is 1 (cells as they are) or 0.", parameter="raw")
+    params[:] = [(name, value) for name, value in params if name != "raw"]
+    return given == ["1"]
+
+
+def _query_headers(answer: QueryAnswer, content_type: str) -> Headers:
+    return [
+        ("content-type", content_type),
         ("cache-control", "no-store"),
         ("content-security-policy", "default-src 'none'; sandbox"),
         ("indelible-sequence", str(answer.sequence)),
         ("indelible-view", answer.view),
     ]
-    return Answer(200, headers, answer.body)
 
 
 async def put_component(request: Request, services: ServicesPort) -> Answer:
@@ -117,9 +141,9 @@ _QUERY_CODES = (
 )
 _QUERY_REPLY = Reply(
     200,
-    "The view's answer, in the type that the view says",
-    {"*/*": None},
-    ("Indelible-Sequence", "Indelible-View", "Cache-Control"),
+    "The view's answer, in the type that the view says; a table as CSV where Accept prefers that",
+    {"*/*": None, CSV: None},
+    ("Indelible-Sequence", "Indelible-View", "Indelible-Next", "Cache-Control"),
 )
 _QUERY_BODY = Body(lambda limits: limits.query_body_bytes, {"*/*": None}, required=False)
 _VIEW = "/logs/{log}/views/{name}"

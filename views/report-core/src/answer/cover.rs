@@ -1,15 +1,11 @@
 //! The cover: what was asked, and what the answer rests on.
 
 use super::{Listed, TITLE};
-use crate::instant;
+use crate::cover;
 use crate::json::Json;
 use crate::matching::Matched;
 use crate::question::{cursor, Basis, Position, Question};
-use crate::shape::Why;
 use crate::state::State;
-
-/// The most sequence numbers of unreadable events that a cover names.
-const UNREADABLE_MOST: usize = 10;
 
 /// What the report covers.
 pub struct Cover<'a> {
@@ -25,25 +21,13 @@ impl Cover<'_> {
         json.open('{');
         json.key("view").open('{').key("title").text(TITLE);
         json.key("version").text(env!("CARGO_PKG_VERSION")).close('}');
-        self.write_log(json);
+        cover::write_log(json, &self.question.facts);
         self.write_question(json);
-        self.write_window(json);
+        cover::write_window(json, &self.question.facts);
         self.write_counts(json);
         self.write_unreadable(json);
         self.write_listed(json);
         json.close('}');
-    }
-
-    fn echo(&self, name: &str) -> Option<&str> {
-        self.question.facts.echo(name)
-    }
-
-    fn write_log(&self, json: &mut Json) {
-        json.key("log").open('{');
-        for (name, fact) in [("log_id", "log-id"), ("name", "log-name"), ("origin", "origin")] {
-            json.key(name).text_or_null(self.echo(fact));
-        }
-        json.close('}').key("asked_at").text_or_null(self.echo("asked-at"));
     }
 
     fn write_question(&self, json: &mut Json) {
@@ -59,19 +43,6 @@ impl Cover<'_> {
             json.close(']');
         }
         json.key("limit").number(asked.limit as u64).close('}');
-    }
-
-    fn write_window(&self, json: &mut Json) {
-        let facts = &self.question.facts;
-        let instant = |micros: Option<i64>| {
-            micros.map(|micros| instant::format(micros.clamp(instant::FIRST, instant::LAST)))
-        };
-        json.key("basis").text(facts.basis.name()).key("window").open('{');
-        json.key("after").text_or_null(self.echo("window-text-after"));
-        json.key("before").text_or_null(self.echo("window-text-before"));
-        json.key("from").text_or_null(instant(facts.from).as_deref());
-        json.key("to").text_or_null(instant(facts.to).as_deref());
-        json.key("tz").text_or_null(self.echo("tz")).close('}');
     }
 
     fn write_counts(&self, json: &mut Json) {
@@ -90,27 +61,15 @@ impl Cover<'_> {
         }
     }
 
-    /// Nobody can say what an unreadable event was about, so those of the whole window count, whatever was
-    /// asked for.
     fn write_unreadable(&self, json: &mut Json) {
         let (from, to) = self.matched.window;
         let all = &self.state.unreadable;
         let within = all.partition_point(|event| event < from)..all.partition_point(|event| event < to);
-        let mut why = [0_u64; Why::ALL.len()];
-        for at in within.clone() {
-            if let Some(reason) = self.state.marks.get(all.get(at)).why() {
-                why[reason as usize - 1] += 1;
-            }
-        }
-        json.key("unreadable").number(within.len() as u64).key("unreadable_why").open('{');
-        for (reason, count) in Why::ALL.into_iter().zip(why).filter(|(_, count)| *count > 0) {
-            json.key(reason.name()).number(count);
-        }
-        json.close('}').key("unreadable_first").open('[');
-        within.take(UNREADABLE_MOST).for_each(|at| {
-            json.number(self.state.sequence(all.get(at)));
-        });
-        json.close(']');
+        let events = within.map(|at| all.get(at));
+        cover::write_unreadable(
+            json,
+            events.map(|event| (self.state.sequence(event), self.state.marks.get(event).why())),
+        );
     }
 
     fn write_listed(&self, json: &mut Json) {
