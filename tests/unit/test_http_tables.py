@@ -60,3 +60,10 @@ def test_names_are_guarded_and_the_cursor_is_told() -> None:
     )
     assert table is not None
     assert (table.body, table.next) == (b"'=a\r\n1e400\r\n0.10\r\n", "c")
+
+
+@pytest.mark.parametrize("cursor", ["a\r\nset-cookie: x", "ü", "\x7f", "x" * 8_193])
+def test_a_cursor_that_no_header_can_have_is_left_out(cursor: str) -> None:
+    """A view may say anything; what it says ends no answer."""
+    body = json.dumps({"columns": ["a"], "rows": [], "cover": {"next": cursor}}).encode()
+    assert as_csv(body, raw=False) == (b"a\r\n", None)

@@ -9,6 +9,8 @@ from indelible.model.spreadsheet import safe_cell, write_row
 CSV = "text/csv"
 CSV_CONTENT_TYPE = "text/csv; charset=utf-8; header=present"
 
+_CURSOR_BYTES = 8 << 10
+
 
 class Table(NamedTuple):
     """A table as CSV, and the cursor for the rows that did not fit, if there are any."""
@@ -46,7 +48,13 @@ def as_csv(body: bytes, *, raw: bool) -> Table | None:
         lines += [write_row([_text(bytes(cell), raw=raw) for cell in row]) for row in answer.rows]
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
-    return Table("".join(lines).encode(errors="replace"), answer.cover.next)
+    return Table("".join(lines).encode(errors="replace"), _sendable(answer.cover.next))
+
+
+def _sendable(cursor: str | None) -> str | None:
+    """A cursor that can stand in a header; a view may say anything."""
+    plain = cursor is not None and cursor.isascii() and cursor.isprintable() and len(cursor) <= _CURSOR_BYTES
+    return cursor if plain else None
 
 
 def _name(column: Any) -> str:
