@@ -1,4 +1,4 @@
-"""Nodes over a PostgreSQL under Patroni whose primary is killed under load, again and again."""
+"""Nodes over a PostgreSQL under Patroni whose primary is lost under load, again and again."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import psycopg
 from tests.harness.archiving import QUICK, archived
 from tests.harness.history import check_history, recorded
+from tests.harness.network import apart, switch
 from tests.harness.nodes import Nodes, Recorder
 from tests.harness.operating import run
 from tests.harness.patroni import PatroniCluster
@@ -17,8 +18,11 @@ from tests.harness.postgres import eventually
 LOGS = ("one", "two", "three")
 BETWEEN = 100  # appends that are acknowledged before each kill, and after the last one
 PATIENCE_SECONDS = 120
-Kill = Literal["postgres", "member"]
-"""What is killed: the primary's PostgreSQL alone, or its Patroni as well, as when a machine is lost."""
+Kill = Literal["postgres", "member", "cable"]
+"""What is lost of the primary: its PostgreSQL alone; its Patroni as well; or, while both go on, its network.
+
+With the last no connection ends: it is what a machine without power, or cut off, looks like to the others.
+"""
 
 
 class Outage(NamedTuple):
@@ -47,7 +51,20 @@ def survive(
     Raises:
         AssertionError: something that was told does not hold, or did not come about in time.
     """
-    with PatroniCluster() as database:
+    if "cable" in kills:
+        return apart(lambda: _survive_apart(folder, kills, tell))
+    return _survive(PatroniCluster(), folder, kills, tell)
+
+
+def _survive_apart(folder: Path, kills: Sequence[Kill], tell: Callable[[str], None]) -> Outcome:
+    with switch() as beside:
+        return _survive(PatroniCluster(beside), folder, kills, tell)
+
+
+def _survive(
+    made: PatroniCluster, folder: Path, kills: Sequence[Kill], tell: Callable[[str], None]
+) -> Outcome:
+    with made as database:
         tell("etcd and three members run")
         with psycopg.connect(database.url(), autocommit=True) as connection:
             connection.execute("CREATE DATABASE audit")
@@ -73,8 +90,11 @@ def _outage(database: PatroniCluster, recorder: Recorder, kill: Kill, tell: Call
     """Kill the primary, wait until appends go on without it, and let it join again."""
     _more(recorder, BETWEEN)
     victim, began = database.primary(), time.monotonic()
-    database.kill(victim, manager=kill == "member")
-    tell(f"killed {kill} {victim.name} after {len(recorder.receipts)} acknowledged appends")
+    if kill == "cable":
+        database.pull(victim)
+    else:
+        database.kill(victim, manager=kill == "member")
+    tell(f"took {kill} of {victim.name} after {len(recorder.receipts)} acknowledged appends")
     database.wait_for_another(victim)
     _more(recorder, BETWEEN)
     followed_by = database.primary().name
@@ -83,6 +103,8 @@ def _outage(database: PatroniCluster, recorder: Recorder, kill: Kill, tell: Call
     tell(f"{followed_by} is the primary; no append was acknowledged for {longest:.1f} s")
     if kill == "member":
         database.start(victim)
+    elif kill == "cable":
+        database.put_back(victim)
     database.settled()
     return Outage(kill, victim.name, followed_by, longest)
 

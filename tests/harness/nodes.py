@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
+import msgspec
 from tests.harness.server import RunningServer, ServerEndedError, start_server
+
+from indelible.client import Receipt as Told
 
 
 class Receipt(NamedTuple):
@@ -19,6 +22,7 @@ class Receipt(NamedTuple):
     log: str
     payload: bytes
     sequence: int
+    told: Told
     sent: float
     answered: float
 
@@ -123,9 +127,10 @@ class Recorder:
                 self.wrong.append(answer.text)
                 return
             time.sleep(0.02)
-        sequence = answer.json()["sequence"]
+        told = msgspec.json.decode(answer.content, type=Told)
+        sequence = told.sequence
         with self._keeping:
-            self.receipts.append(Receipt(log, payload, sequence, sent, time.monotonic()))
+            self.receipts.append(Receipt(log, payload, sequence, told, sent, time.monotonic()))
             self.acknowledged[log] = max(self.acknowledged[log], sequence)
 
     def _may_refuse(self, answer: httpx.Response) -> bool:

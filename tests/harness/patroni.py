@@ -1,6 +1,7 @@
 """A PostgreSQL cluster under Patroni, with etcd beside it, all on loopback: three members, one the primary.
 
-Programs are Debian's. As root everything runs as Debian's user `postgres`, which PostgreSQL asks for.
+Programs are Debian's. As root everything runs as Debian's user `postgres`, which PostgreSQL asks for. With a
+switch, each member has a network of its own beside ours, and its cable can be pulled.
 """
 
 import json
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple, Self
 
 import httpx
 import pytest
+from tests.harness.network import HERE, Switch
 from tests.harness.postgres import as_another, binaries, free_port
 
 MISSING = "needs Patroni and etcd: apt-get install patroni etcd-server postgresql"
@@ -42,6 +44,7 @@ class Member(NamedTuple):
     """One PostgreSQL and its Patroni: where they answer, and the file that configures them."""
 
     name: str
+    address: str
     port: int
     rest_port: int
     config: Path
@@ -50,7 +53,9 @@ class Member(NamedTuple):
 class PatroniCluster:
     """Three members, started and ended as processes. Use as a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, switch: Switch | None = None) -> None:
+        self._switch = switch
+        self._here = "127.0.0.1" if switch is None else HERE
         found = binaries()
         if found is None or shutil.which("patroni") is None or shutil.which("etcd") is None:
             pytest.skip(MISSING)
@@ -85,6 +90,10 @@ class PatroniCluster:
     # ------------------------------------------------------------------ processes
 
     def _run(self, name: str, *command: str) -> None:
+        user = as_another()
+        if self._switch is not None and name != "etcd":
+            another = (f"--reuid={user['user']}", f"--regid={user['group']}", "--clear-groups")
+            command, user = (*self._switch.on(name), "setpriv", *another, *command), {}
         log = (self.folder / f"{name}.log").open("ab")
         with log:
             self._processes[name] = subprocess.Popen(
@@ -94,11 +103,11 @@ class PatroniCluster:
                 stderr=log,
                 cwd=self.folder,
                 env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
-                **as_another(),  # type: ignore[call-overload]  # subprocess's own keywords
+                **user,  # type: ignore[call-overload]  # subprocess's own keywords
             )
 
     def _start_etcd(self) -> None:
-        peer, client = (f"http://127.0.0.1:{port}" for port in (free_port(), self._etcd_port))
+        peer, client = (f"http://{self._here}:{port}" for port in (free_port(), self._etcd_port))
         addresses = ("--listen-client-urls", client, "--advertise-client-urls", client)
         peers = ("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer)
         self._run(
@@ -107,20 +116,21 @@ class PatroniCluster:
         )  # fmt: skip
 
     def _configured(self, name: str) -> Member:
-        member = Member(name, free_port(), free_port(), self.folder / f"{name}.json")
+        address = self._here if self._switch is None else self._switch.plug(name)
+        member = Member(name, address, free_port(), free_port(), self.folder / f"{name}.json")
         own = self.folder / name
         config = {
             "scope": "indelible",
             "name": name,
-            "restapi": _at(member.rest_port),
-            "etcd3": {"host": f"127.0.0.1:{self._etcd_port}"},
+            "restapi": _at(address, member.rest_port),
+            "etcd3": {"host": f"{self._here}:{self._etcd_port}"},
             "bootstrap": {
                 "dcs": _RULES,
                 "initdb": [{"encoding": "UTF8"}, {"locale": "C.UTF-8"}, "data-checksums"],
-                "pg_hba": ["host all all 127.0.0.1/32 trust", "host replication all 127.0.0.1/32 trust"],
+                "pg_hba": ["host all all samenet trust", "host replication all samenet trust"],
             },
             "postgresql": {
-                **_at(member.port),
+                **_at(address, member.port),
                 "data_dir": str(own),
                 "bin_dir": str(self._binaries),
                 "pgpass": str(self.folder / f"{name}.pgpass"),
@@ -152,6 +162,16 @@ class PatroniCluster:
             self._end(member.name, signal.SIGKILL)
         self._kill_postgres(member)
 
+    def pull(self, member: Member) -> None:
+        """Cut a member off: it goes on, and neither hears nor is heard. With a switch only."""
+        assert self._switch is not None
+        self._switch.pull(member.name)
+
+    def put_back(self, member: Member) -> None:
+        """Let a member that was cut off be heard again."""
+        assert self._switch is not None
+        self._switch.put_back(member.name)
+
     def _kill_postgres(self, member: Member) -> None:
         pid_file = self.folder / member.name / "postmaster.pid"
         if pid_file.exists():
@@ -164,7 +184,7 @@ class PatroniCluster:
         """The role of each member that answers: leader, sync_standby, replica."""
         for member in self.members:
             try:
-                found = httpx.get(f"http://127.0.0.1:{member.rest_port}/cluster", timeout=2).json()
+                found = httpx.get(f"http://{member.address}:{member.rest_port}/cluster", timeout=2).json()
             except (httpx.HTTPError, ValueError):
                 continue
             running = [each for each in found["members"] if each["state"] in {"running", "streaming"}]
@@ -204,13 +224,13 @@ class PatroniCluster:
 
     def url(self, database: str = "postgres") -> str:
         """Where nodes find the primary, whichever member that is."""
-        hosts = ",".join(f"127.0.0.1:{member.port}" for member in self.members)
+        hosts = ",".join(f"{member.address}:{member.port}" for member in self.members)
         return f"postgres://postgres@{hosts}/{database}?target_session_attrs=read-write"
 
 
-def _at(port: int) -> dict[str, str]:
-    address = f"127.0.0.1:{port}"
-    return {"listen": address, "connect_address": address}
+def _at(address: str, port: int) -> dict[str, str]:
+    place = f"{address}:{port}"
+    return {"listen": place, "connect_address": place}
 
 
 def _children(pid_file: Path) -> Iterator[int]:

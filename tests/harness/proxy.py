@@ -18,6 +18,7 @@ class Proxy:
         self._to = ("127.0.0.1", port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
+        self.taken = 0  # connections, so far
         self.loss: Loss = "none"
         self._of = b""
         self.lost = threading.Event()
@@ -54,6 +55,7 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            self.taken += 1
             try:
                 server = socket.create_connection(self._to)
             except OSError:

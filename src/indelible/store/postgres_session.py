@@ -21,6 +21,7 @@ from indelible.store.base import (
     StoreRefused,
     StoreUnavailable,
 )
+from indelible.store.postgres_hosts import led_by, seek_primary
 
 OLDEST_SERVER = 140_000
 CONNECT_SECONDS = 5
@@ -28,7 +29,15 @@ FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 5.0
 
 # A peer that vanished is noticed by these, never by a time limit on a statement: one would cancel a COMMIT.
-_KEEPALIVES = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+# The last is for what was sent and is not acknowledged: there the kernel sends no keepalives, and tries again
+# for a quarter of an hour. (A COMMIT that waits for a standby was acknowledged, and may wait.)
+VANISHED_SECONDS = 11
+_KEEPALIVES = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": VANISHED_SECONDS * 1000,
+}
 READ_TIMEOUT_SECONDS = 30
 
 WRITER = (
@@ -164,6 +173,7 @@ class Link:
         if wrong is not None:
             connection.close()
             raise StoreUnavailable(wrong)
+        self._parameters = led_by(self._parameters, connection.info.host, connection.info.port)
         return connection
 
     def _failed(self, error: StoreUnavailable) -> None:
@@ -187,7 +197,7 @@ def _parameters(url: str) -> dict[str, Any]:
             "the database's URL cannot be read; it looks like postgres://user@host:5432/name"
         ) from None
     defaults: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "application_name": "indelible"}
-    return {**defaults, **_KEEPALIVES, **given, "client_encoding": "utf8"}
+    return seek_primary({**defaults, **_KEEPALIVES, **given, "client_encoding": "utf8"})
 
 
 def facts_of(connection: AnyConnection) -> Facts:
