@@ -60,6 +60,7 @@ logs = st.lists(st.tuples(st.integers(0, 20), events, st.sampled_from(["w1", "w2
 TIMES = ["time", "when", "occurred_at"]
 SINGLE = [
     "sequence",
+    "delay",
     "writer",
     "type",
     "actor",
@@ -91,7 +92,7 @@ def several(name: str, each: str) -> bool:
 def values(each: str, *, lists: bool, times: bool = True) -> st.SearchStrategy[dict[str, Json]]:
     """What may be read from a row."""
     members = [*SINGLE, *(name for name in MANY if lists or not several(name, each))]
-    with_path = [name for name in members if name not in {"sequence", "reads"}]
+    with_path = [name for name in members if name not in {"sequence", "reads", "delay"}]
     return st.one_of(
         st.sampled_from([*members, *(TIMES if times else [])]).map(lambda name: {"member": name}),
         st.lists(PATHS, min_size=1, max_size=2, unique=True).map(lambda paths: {"path": paths}),

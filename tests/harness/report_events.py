@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from indelible.model.instants import parse_instant
@@ -20,6 +21,7 @@ class Appended(NamedTuple):
     time: int
     event: dict[str, Json]
     writer: str = "w"
+    payload: dict[str, Json] | None = None  # where paths lead, if that is another shape
 
 
 class Instant(int):
@@ -68,7 +70,9 @@ def path(event: Json, text: str) -> Json:
 def _plain(one: Appended) -> Row:
     actor = _party(one.event.get("actor"))
     claimed = one.event.get("occurred_at")
+    delay = None if claimed is None else Decimal(one.time - parse_instant(claimed)) / 1_000_000
     return {
+        "delay": delay,
         "sequence": one.sequence,
         "time": Instant(one.time),
         "occurred_at": None if claimed is None else Instant(parse_instant(claimed)),
@@ -80,8 +84,8 @@ def _plain(one: Appended) -> Row:
         "outcome": one.event.get("outcome"),
         "ip": one.event.get("ip"),
         "reason": one.event.get("reason"),
-        "reads": False,
-        "payload": one.event,
+        "reads": one.event.get("reads", False),
+        "payload": one.event if one.payload is None else one.payload,
     }
 
 

@@ -48,15 +48,17 @@ def rank(value: Json) -> tuple[Any, ...]:
     return (4, json.dumps(value))
 
 
-def identity(value: Json) -> str:
+def identity(value: Json) -> str | None:
     """Equal for what is written the same."""
-    return json.dumps(value) if not isinstance(value, Decimal) else str(value)
+    return words(value) if isinstance(value, Decimal) else json.dumps(value)
 
 
 def words(value: Json) -> str | None:
     """A text, number or flag as it is written."""
     if value is None or isinstance(value, (list, dict)):
         return None
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -252,21 +254,18 @@ class Model:
         if "count" in aggregate:
             return len({row["sequence"] for row in rows}) if aggregate["count"] == "events" else len(rows)
         (name,) = {"distinct", "first", "last", "min", "max", "sum", "latest"} & aggregate.keys()
-        told = [value for row in rows if (value := one(row, aggregate[name])) is not None]
+        every = [one(row, aggregate[name]) for row in rows]
+        told = [value for value in every if value is not None]
         if name == "distinct":
             return len({identity(value) for value in told})
         if name == "sum":
             numbers = [v for v in told if isinstance(v, (int, float)) and not isinstance(v, bool)]
             return sum((Decimal(str(number)) for number in numbers), Decimal(0))
         if name == "latest":
-            return told[::-1][: aggregate["n"]]
-        pick: Mapping[str, Callable[[list[Json]], Json]] = {
-            "first": lambda all_: all_[0],
-            "last": lambda all_: all_[-1],
-            "min": lambda all_: min(all_, key=rank),
-            "max": lambda all_: max(all_, key=rank),
-        }
-        return pick[name](told) if told else None
+            return every[::-1][: aggregate["n"]]
+        if name in ("first", "last"):
+            return every[0 if name == "first" else -1] if every else None
+        return (min if name == "min" else max)(told, key=rank) if told else None
 
 
 def bucket(micros: int, unit: str, tz: str) -> str:

@@ -28,6 +28,7 @@ def test_exported_members() -> None:
         "PinsUnusable",
         "Problem",
         "Receipt",
+        "Report",
         "Retry",
         "Sighting",
         "UnexpectedAnswer",
@@ -52,10 +53,10 @@ def test_methods_of_the_client() -> None:
         if not name.startswith("_")
     }
     assert methods == {
-        "append", "append_batch", "append_ndjson", "check_history", "check_receipt", "checkpoint", "close",
-        "consistency", "create_key", "create_log", "create_workspace", "delete_view", "deploy",
-        "deployment_checkpoint", "deployment_keys", "event", "events", "evidence", "follow_events",
-        "head_proof", "inclusion", "keys", "log", "log_keys", "logs", "payload", "proof", "proof_of",
-        "publish_proofs", "put_component", "query", "range_proof", "read_lines", "ready", "revoke_key",
-        "rotate_key", "stream_events", "view", "views", "workspaces",
+        "append", "append_batch", "append_ndjson", "catalogue", "check_history", "check_receipt",
+        "checkpoint", "close", "consistency", "create_key", "create_log", "create_workspace", "delete_view",
+        "deploy", "deployment_checkpoint", "deployment_keys", "event", "events", "evidence",
+        "follow_events", "head_proof", "inclusion", "keys", "log", "log_keys", "logs", "payload", "proof",
+        "proof_of", "publish_proofs", "put_component", "query", "range_proof", "read_lines", "ready",
+        "revoke_key", "rotate_key", "stream_events", "view", "views", "workspaces",
     }  # fmt: skip

@@ -16,7 +16,7 @@ from indelible.views import catalogue
 
 REPORT = "compliance-report"
 # A custom section of three bytes, which changes nothing but the digest.
-ANOTHER = ComponentBytes(catalogue.builtin(REPORT) + b"\x00\x03\x02v2")
+ANOTHER = ComponentBytes(catalogue.builtin(REPORT).component + b"\x00\x03\x02v2")
 
 
 @asynccontextmanager

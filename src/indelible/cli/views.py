@@ -12,7 +12,7 @@ from indelible.cli.output import Progress, print_json, print_members, print_tabl
 from indelible.cli.session import Session, with_session
 
 if TYPE_CHECKING:  # the client is slow to import
-    from indelible.client import Client, View
+    from indelible.client import Client, Report, View
 
 _POLL_SECONDS = 0.2
 _YAML = (".yaml", ".yml")
@@ -64,6 +64,30 @@ def deploy(
         raise CommandFailed(f"the view failed: {_reason(deployed)}")
 
 
+@view.command()
+@click.argument("name", required=False, metavar="[NAME]")
+@with_session
+def catalogue(session: Session, name: str | None) -> None:
+    """List the views that can be deployed by name, or show the parameters and an example of NAME."""
+    with session.client() as client:
+        reports = client.catalogue()
+    if name is None:
+        if session.as_json:
+            print_json({"reports": reports})
+            return
+        print_table(
+            ("name", "title", "serves"), [(one.name, one.title, ", ".join(one.serves)) for one in reports]
+        )
+        return
+    found = next((one for one in reports if one.name == name), None)
+    if found is None:
+        raise CommandFailed(f"there is no {name} in the catalogue")
+    if session.as_json:
+        print_json(found)
+        return
+    _show_report(found)
+
+
 @view.command("list")
 @click.argument("log", metavar="LOG")
 @with_session
@@ -101,6 +125,21 @@ def delete(session: Session, log: str, name: str) -> None:
         client.delete_view(log, name)
     if session.as_json:
         print_json({"deleted": name})
+
+
+def _show_report(found: "Report") -> None:
+    print_members({"title": found.title, "description": found.description, "serves": ", ".join(found.serves)})
+    print()
+    print_table(
+        ("parameter", "type", "default", "description"),
+        [
+            (name, told.get("type"), told.get("default"), told.get("description"))
+            for name, told in found.parameters.get("properties", {}).items()
+        ],
+    )
+    print()
+    params = " ".join(f"{name}={value}" for name, value in found.example["params"])
+    print_members({"for example": params or "without parameters", "of": found.example["events"]})
 
 
 def _read_config(config: BinaryIO | None) -> Any:

@@ -16,6 +16,7 @@ from indelible.client.results import (
     Log,
     LogKey,
     Receipt,
+    Report,
     View,
     Workspace,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "PinsUnusable",
     "Problem",
     "Receipt",
+    "Report",
     "Retry",
     "Sighting",
     "UnexpectedAnswer",

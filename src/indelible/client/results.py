@@ -155,6 +155,19 @@ class View(msgspec.Struct, frozen=True):
     created: str = ""
 
 
+class Report(msgspec.Struct, frozen=True):
+    """A view that can be deployed by its name; `parameters` is a JSON Schema of what a question may have."""
+
+    name: str
+    title: str
+    description: str
+    serves: list[str]
+    takes_config: bool
+    columns: list[str] | None
+    parameters: dict[str, Any]
+    example: dict[str, Any]
+
+
 class Answer(NamedTuple):
     """An answer of a view; `sequence` is the last event folded, `view` names what answered.
 

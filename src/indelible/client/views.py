@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from indelible.client.base import Calls, path_to
-from indelible.client.results import Answer, View
+from indelible.client.results import Answer, Report, View
 from indelible.client.transport import Params
 from indelible.model.limits import DEFAULT_LIMITS
 
@@ -52,6 +52,10 @@ class ViewCalls(Calls):
         self.transport.send("PUT", path_to("components", digest), content=component, repeatable=True)
         return digest
 
+    def catalogue(self) -> list[Report]:
+        """Return what can be deployed by name, each with its parameters and an example."""
+        return self._decode(self.transport.send("GET", path_to("views", "catalogue")), _Catalogue).reports
+
     def view(self, log: str, name: str) -> View:
         """Return a view and how far it has folded."""
         return self._decode(self.transport.send("GET", path_to("logs", log, "views", name)), View)
@@ -90,3 +94,7 @@ class ViewCalls(Calls):
 
 class _Views(msgspec.Struct):
     views: list[View]
+
+
+class _Catalogue(msgspec.Struct):
+    reports: list[Report]

@@ -213,6 +213,9 @@ class ViewsPort(Protocol):
     async def list(self, caller: Caller, log: str) -> Sequence[ViewInfo]:
         """Return the views of a log."""
 
+    def catalogue(self) -> bytes:
+        """Return what can be deployed by name, as JSON."""
+
 
 class KeysPort(Protocol):
     """Keys."""

@@ -218,6 +218,35 @@ class ViewsOut(_Answer, frozen=True):
     views: list[ViewOut]
 
 
+class ExampleOut(_Answer, frozen=True):
+    """A question and its answer, over events that are shipped with the package."""
+
+    events: str
+    config: Raw | None
+    params: list[tuple[str, str]]
+    basis: str
+    answer: Raw
+
+
+class ReportOut(_Answer, frozen=True):
+    """A view that can be deployed by its name. `parameters` is a JSON Schema of what a question may have."""
+
+    name: str
+    title: str
+    description: str
+    serves: list[str]
+    takes_config: bool
+    columns: list[str] | None
+    parameters: dict[str, Any]
+    example: ExampleOut
+
+
+class CatalogueOut(_Answer, frozen=True):
+    """What can be deployed by name."""
+
+    reports: list[ReportOut]
+
+
 class ComponentOut(_Answer, frozen=True):
     """A stored component."""
 
@@ -332,6 +361,7 @@ ANSWERS: tuple[type[Struct], ...] = (
     LogKeysOut,
     ViewOut,
     ViewsOut,
+    CatalogueOut,
     ComponentOut,
     KeyOut,
     KeysOut,

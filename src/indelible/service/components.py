@@ -14,6 +14,8 @@ from indelible.service.types import Builtin, ComponentBytes, Source, Stored
 from indelible.store.objects import Objects
 from indelible.views import catalogue
 
+_NO_CONFIG = ("", "{}")
+
 
 def component_key(sha256: str) -> str:
     """Where a component stands in the object store."""
@@ -74,7 +76,7 @@ class Components:
             return source.component, ""
         self._check_config(source.config)
         if isinstance(source, Builtin):
-            return catalogue.builtin(source.name), source.config
+            return _shipped(source)
         return self._stored(source), source.config
 
     def _stored(self, source: Stored) -> bytes:
@@ -110,3 +112,15 @@ class Components:
         except FoldError as error:
             raise Problem("not_a_view", f"it refuses to start: {error}") from None
         return compiled
+
+
+def _shipped(source: Builtin) -> tuple[bytes, str]:
+    shipped = catalogue.builtin(source.name)
+    if shipped.config is None:
+        return shipped.component, source.config
+    if source.config not in _NO_CONFIG:
+        raise Problem(
+            "not_a_view",
+            f"{source.name} has its own configuration; for another one deploy the built-in view report.",
+        )
+    return shipped.component, shipped.config

@@ -9,11 +9,15 @@ from indelible.model.types import LogInfo
 from indelible.service.deployments import Deployments, init_facts, view_id_of
 from indelible.service.types import Caller, QueryAnswer
 from indelible.store.base import ViewRow
-from indelible.views import window
+from indelible.views import catalogue, window
 
 
 class Views(Deployments):
     """The calls on `/logs/{log}/views`, questions included."""
+
+    def catalogue(self) -> bytes:
+        """What can be deployed by name, as JSON. It is the same for every caller."""
+        return catalogue.document()
 
     async def query(
         self,

@@ -59,6 +59,7 @@ fn columns<'s>(sight: &Sight<'s>) -> Vec<(&'s str, &'static str)> {
         Subject::Sequence => "integer",
         Subject::Time(_) => "time",
         Subject::Reads => "flag",
+        Subject::Delay => "number",
         Subject::Value(at) => {
             let value = &spec.values[at];
             let any = value.member.is_none()

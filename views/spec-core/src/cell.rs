@@ -11,6 +11,12 @@ use rust_decimal::Decimal;
 use crate::bucket::Buckets;
 use crate::written::{read, Written};
 
+/// Digits after the point of seconds that are told in microseconds.
+pub const MICROS_DIGITS: u32 = 6;
+
+/// The tag of nothing: no text, count or time that can be told has it.
+const NOTHING: u64 = 1 << 63;
+
 /// A value in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cell {
@@ -20,7 +26,7 @@ pub enum Cell {
     Flag(bool),
     /// A count or a sequence number.
     Whole(u64),
-    /// A sum.
+    /// A sum, or a delay in seconds.
     Number(Decimal),
     /// Microseconds since 1970.
     Time(i64),
@@ -40,14 +46,19 @@ impl Cell {
         }
     }
 
-    /// A number that tells cells of one column apart.
-    pub const fn tag(self) -> u64 {
+    /// A number that tells what events say of one subject apart.
+    pub fn tag(self) -> u64 {
         match self {
-            Self::Null | Self::Number(_) => 0,
-            Self::Flag(flag) => flag as u64,
+            Self::Null => NOTHING,
+            Self::Flag(flag) => u64::from(flag),
+            // Of one event only delays are numbers that are not written in it.
+            Self::Number(mut number) => {
+                number.rescale(MICROS_DIGITS);
+                number.mantissa() as u64
+            }
             Self::Whole(number) => number,
             Self::Time(number) | Self::Bucket(number) => number as u64,
-            Self::Text(text) => text as u64,
+            Self::Text(text) => u64::from(text),
         }
     }
 

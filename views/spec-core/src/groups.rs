@@ -1,7 +1,9 @@
 //! Rows gathered into groups, and what is said of each.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use foldhash::fast::FixedState;
 use report_core::question::Refusal;
 use rust_decimal::Decimal;
 
@@ -12,7 +14,7 @@ use crate::matching::{Row, Sight};
 use crate::spec::{Condition, Key, Operation, Subject, Zone};
 
 /// The most cells that groups may have in one question, shown or not.
-const CELLS_MOST: usize = 8_000_000;
+const CELLS_MOST: usize = 1_000_000;
 
 /// One cell of a group, or a list of them.
 #[derive(Clone, Debug)]
@@ -30,7 +32,8 @@ pub type Group = Vec<Said>;
 enum Running {
     Events(u64, Option<u32>),
     Count(u64),
-    One(Cell),
+    /// None before the first row.
+    One(Option<Cell>),
     Sum(Decimal),
     Latest(VecDeque<Cell>),
 }
@@ -40,7 +43,7 @@ struct Aggregate {
     operation: Operation,
     condition: Option<Ready<Subject>>,
     /// The groups and values that were met, where different ones are counted.
-    met: HashSet<(u32, u64)>,
+    met: HashSet<(u32, u64), FixedState>,
 }
 
 /// The buckets of each key that has them.
@@ -69,8 +72,9 @@ pub fn gather(
 ) -> Result<Vec<Group>, Refusal> {
     let mut aggregates: Vec<Aggregate> = aggregates.iter().map(|one| Aggregate::new(sight, one)).collect();
     let width = keys.len() + aggregates.len();
-    let (mut found, mut groups): (HashMap<Vec<Cell>, u32>, Vec<Vec<Running>>) = (HashMap::new(), Vec::new());
-    let (mut order, mut key) = (Vec::new(), Vec::with_capacity(keys.len()));
+    let mut found: HashMap<Vec<u64>, u32, FixedState> = HashMap::default();
+    let mut groups: Vec<Vec<Running>> = Vec::new();
+    let (mut order, mut key, mut tags) = (Vec::new(), Vec::with_capacity(keys.len()), Vec::new());
     if keys.is_empty() {
         order.push(Vec::new());
         found.insert(Vec::new(), 0);
@@ -81,7 +85,9 @@ pub fn gather(
         key.extend(
             keys.iter().zip(buckets).map(|((_, key), buckets)| key_cell(sight, *row, key, buckets.as_ref())),
         );
-        let group = match found.get(&key) {
+        tags.clear();
+        tags.extend(key.iter().map(|cell: &Cell| cell.tag()));
+        let group = match found.get(&tags) {
             Some(group) => *group,
             None => {
                 if (groups.len() + 1) * width > CELLS_MOST {
@@ -91,7 +97,7 @@ pub fn gather(
                     )));
                 }
                 groups.push(aggregates.iter().map(Aggregate::begin).collect());
-                found.insert(key.clone(), groups.len() as u32 - 1);
+                found.insert(tags.clone(), groups.len() as u32 - 1);
                 order.push(key.clone());
                 groups.len() as u32 - 1
             }
@@ -120,7 +126,7 @@ impl Aggregate {
     fn new(sight: &Sight, told: &(String, Operation, Option<Condition<Subject>>)) -> Self {
         let ready =
             |condition: &Condition<Subject>| Ready::new(condition, &sight.asked.values, &sight.kept.texts);
-        Self { operation: told.1, condition: told.2.as_ref().and_then(ready), met: HashSet::new() }
+        Self { operation: told.1, condition: told.2.as_ref().and_then(ready), met: HashSet::default() }
     }
 
     fn begin(&self) -> Running {
@@ -129,7 +135,7 @@ impl Aggregate {
             Operation::CountRows | Operation::Distinct(_) => Running::Count(0),
             Operation::Sum(_) => Running::Sum(Decimal::ZERO),
             Operation::Latest(..) => Running::Latest(VecDeque::new()),
-            _ => Running::One(Cell::Null),
+            _ => Running::One(None),
         }
     }
 
@@ -144,6 +150,12 @@ impl Aggregate {
                 *count += u64::from(last.replace(row.event) != Some(row.event));
             }
             (Operation::CountRows, Running::Count(count)) => *count += 1,
+            (Operation::First(_), Running::One(said)) => *said = said.or(Some(cell)),
+            (Operation::Last(_), Running::One(said)) => *said = Some(cell),
+            (Operation::Latest(_, n), Running::Latest(list)) => {
+                list.push_front(cell);
+                list.truncate(n);
+            }
             _ if cell == Cell::Null => {}
             (Operation::Distinct(_), Running::Count(count)) => {
                 *count += u64::from(self.met.insert((group, cell.tag())));
@@ -153,21 +165,14 @@ impl Aggregate {
                     *sum = exact_sum(*sum, number)?;
                 }
             }
-            (Operation::Latest(_, n), Running::Latest(list)) => {
-                list.push_front(cell);
-                list.truncate(n);
-            }
             (operation, Running::One(said)) => {
-                let texts = &sight.kept.texts;
+                let order = said.map(|said| cell.order(said, &sight.kept.texts));
                 let better = match operation {
-                    _ if *said == Cell::Null => true,
-                    Operation::Last(_) => true,
-                    Operation::Min(_) => cell.order(*said, texts).is_lt(),
-                    Operation::Max(_) => cell.order(*said, texts).is_gt(),
-                    _ => false,
+                    Operation::Min(_) => order.is_none_or(Ordering::is_lt),
+                    _ => order.is_none_or(Ordering::is_gt),
                 };
                 if better {
-                    *said = cell;
+                    *said = Some(cell);
                 }
             }
             _ => {}
@@ -189,7 +194,7 @@ impl Running {
     fn finish(self) -> Said {
         match self {
             Self::Events(count, _) | Self::Count(count) => Said::One(Cell::Whole(count)),
-            Self::One(cell) => Said::One(cell),
+            Self::One(cell) => Said::One(cell.unwrap_or(Cell::Null)),
             Self::Sum(sum) => Said::One(Cell::Number(sum)),
             Self::Latest(list) => Said::List(list.into()),
         }

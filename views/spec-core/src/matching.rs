@@ -3,8 +3,10 @@
 use report_core::question::Basis;
 use report_core::state::NO_TIME;
 
+use rust_decimal::Decimal;
+
 use crate::asked::Asked;
-use crate::cell::Cell;
+use crate::cell::{Cell, MICROS_DIGITS};
 use crate::condition::{Leaf, Ready};
 use crate::kept::{Kept, Runs};
 use crate::plan::{Access, Plan};
@@ -142,6 +144,11 @@ impl Sight<'_> {
         }
     }
 
+    fn delay(&self, event: u32) -> Option<Decimal> {
+        let (received, claimed) = (self.time(event, Clock::Received)?, self.time(event, Clock::Occurred)?);
+        Some(Decimal::new(received.saturating_sub(claimed), MICROS_DIGITS).normalize())
+    }
+
     /// What a row has one of.
     #[inline]
     pub fn one(&self, row: Row, subject: Subject) -> Cell {
@@ -149,6 +156,7 @@ impl Sight<'_> {
             Subject::Sequence => Cell::Whole(self.kept.sequence(row.event)),
             Subject::Time(clock) => self.time(row.event, clock).map_or(Cell::Null, Cell::Time),
             Subject::Reads => Cell::Flag(self.kept.reads.get(row.event)),
+            Subject::Delay => self.delay(row.event).map_or(Cell::Null, Cell::Number),
             Subject::Value(at) => match self.plan.access[at] {
                 Access::One(source) => Cell::of_text(self.kept.singles[source].get(row.event)),
                 Access::Many(many, place, fallback) => {

@@ -34,10 +34,11 @@ enum Named {
     Sequence,
     Time(Clock),
     Reads,
+    Delay,
     Member(Member),
 }
 
-const MEMBERS: [(&str, Named); 19] = [
+const MEMBERS: [(&str, Named); 20] = [
     ("sequence", Named::Sequence),
     ("time", Named::Time(Clock::Received)),
     ("when", Named::Time(Clock::When)),
@@ -57,6 +58,7 @@ const MEMBERS: [(&str, Named); 19] = [
     ("ip", Named::Member(Member::Ip)),
     ("reason", Named::Member(Member::Reason)),
     ("reads", Named::Reads),
+    ("delay", Named::Delay),
 ];
 
 /// A time that an event has.
@@ -104,6 +106,7 @@ fn named(member: &Spot, paths: Vec<Path>, spot: &Spot, reading: &mut Reading) ->
         Named::Sequence => Subject::Sequence,
         Named::Time(clock) => Subject::Time(clock),
         Named::Reads => Subject::Reads,
+        Named::Delay => Subject::Delay,
     };
     Some((subject, own))
 }

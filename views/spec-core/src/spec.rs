@@ -111,6 +111,8 @@ pub enum Subject {
     Time(Clock),
     /// Whether the event only reads.
     Reads,
+    /// Seconds from the time that the event claims to its receipt.
+    Delay,
     /// One of `Spec::values`.
     Value(usize),
 }

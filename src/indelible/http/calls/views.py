@@ -6,7 +6,7 @@ import re
 from msgspec import UNSET
 
 from indelible.http import render, wire
-from indelible.http.calls import answer_json, read_json
+from indelible.http.calls import JSON_HEADERS, answer_json, read_json
 from indelible.http.negotiate import accepts, prefers
 from indelible.http.params import decode_pairs
 from indelible.http.ports import ServicesPort
@@ -99,6 +99,11 @@ def _query_headers(answer: QueryAnswer, content_type: str) -> Headers:
         ("indelible-sequence", str(answer.sequence)),
         ("indelible-view", answer.view),
     ]
+
+
+async def catalogue(_request: Request, services: ServicesPort) -> Answer:
+    """GET /views/catalogue."""
+    return Answer(200, JSON_HEADERS, services.views.catalogue())
 
 
 async def put_component(request: Request, services: ServicesPort) -> Answer:
@@ -227,6 +232,17 @@ ROUTES = (
         "Views",
         open_params=True,
         codes=_QUERY_CODES,
+    ),
+    Route(
+        "GET",
+        "/views/catalogue",
+        "listCatalogue",
+        "List the views that can be deployed by name, each with its parameters and an example",
+        catalogue,
+        (Reply(200, "The catalogue", {JSON: wire.CatalogueOut}),),
+        "Views",
+        codes=("unknown_parameter", "not_acceptable"),
+        produces=(JSON,),
     ),
     Route(
         "PUT",
