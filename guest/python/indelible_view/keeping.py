@@ -106,7 +106,8 @@ class Restoring:
             if part:
                 self._put(members)
             else:
-                self.folded = {FORMAT: Folded(*members["folded"])}[members["format"]]
+                events, first, last, unreadable = members["folded"]
+                self.folded = {FORMAT: Folded(events, first, last, unreadable)}[members["format"]]
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise ValueError("not a snapshot of this kind") from None
 

@@ -24,7 +24,7 @@ pub enum Form {
 
 /// What a state keeps of an event to ask about its window later: sequence, time, claimed time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Mark(u64, u64, Option<i64>);
+pub struct Mark(u64, i64, Option<i64>);
 
 impl Mark {
     /// The event's place in the log.
@@ -33,7 +33,7 @@ impl Mark {
     }
 
     /// When the server received it, microseconds since 1970.
-    pub fn time(&self) -> u64 {
+    pub fn time(&self) -> i64 {
         self.1
     }
 
@@ -46,7 +46,7 @@ impl Mark {
 /// One event. Reading any of it never fails, whatever the bytes are.
 pub struct Event {
     sequence: u64,
-    time: u64,
+    time: i64,
     writer: String,
     text: String,
     form: Form,
@@ -54,7 +54,7 @@ pub struct Event {
 }
 
 impl Event {
-    pub(crate) fn new(sequence: u64, time: u64, writer: String, text: String, form: Form) -> Self {
+    pub(crate) fn new(sequence: u64, time: i64, writer: String, text: String, form: Form) -> Self {
         Event { sequence, time, writer, text, form, json: OnceCell::new() }
     }
 
@@ -64,7 +64,7 @@ impl Event {
     }
 
     /// When the server received it, microseconds since 1970; never less than that of the event before.
-    pub fn time(&self) -> u64 {
+    pub fn time(&self) -> i64 {
         self.time
     }
 

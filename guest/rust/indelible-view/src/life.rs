@@ -144,7 +144,7 @@ impl<V: AuditView> Life<V> {
                 Some(wit::Form::Erased) => Form::Erased,
             };
             let sequence = batch.first_sequence + at as u64;
-            let event = Event::new(sequence, time, batch.writers[writer].clone(), text, form);
+            let event = Event::new(sequence, time as i64, batch.writers[writer].clone(), text, form);
             view.append(&event).map_err(Refusal::into_text)?;
             self.folded.add(&event);
         }

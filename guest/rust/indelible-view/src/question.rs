@@ -54,7 +54,7 @@ impl Window {
     /// Whether an event is inside.
     pub fn covers(&self, mark: &Mark) -> bool {
         let Some(time) = self.time_of(mark) else { return false };
-        self.start.is_none_or(|start| start <= time) && self.end.is_none_or(|end| time < end)
+        self.start.map_or(true, |start| start <= time) && self.end.map_or(true, |end| time < end)
     }
 
     /// The time that counts; `None` where an event claims none and that is what counts.
@@ -62,12 +62,12 @@ impl Window {
         if self.basis == "occurred" {
             mark.occurred()
         } else {
-            Some(mark.time() as i64)
+            Some(mark.time())
         }
     }
 
     fn describe(&self) -> Value {
-        let iso = |time: Option<i64>| time.map(|micros| to_iso(micros.max(0) as u64));
+        let iso = |time: Option<i64>| time.map(to_iso);
         json!({
             "after": self.after,
             "before": self.before,

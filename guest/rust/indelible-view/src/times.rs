@@ -4,12 +4,12 @@ const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400;
 
 /// Write a time as RFC 3339 in UTC with six digits of fraction: `2026-01-31T09:30:00.000000Z`.
-pub fn to_iso(micros: u64) -> String {
-    let seconds = (micros / SECOND as u64) as i64;
+pub fn to_iso(micros: i64) -> String {
+    let seconds = micros.div_euclid(SECOND);
     let (year, month, day) = date_of(seconds.div_euclid(DAY));
     let clock = seconds.rem_euclid(DAY);
     let (hour, minute, second) = (clock / 3600, clock / 60 % 60, clock % 60);
-    let fraction = micros % SECOND as u64;
+    let fraction = micros.rem_euclid(SECOND);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:06}Z")
 }
 

@@ -39,7 +39,7 @@ impl AuditView for WhoDidWhat {
     /// Count the events inside the window, by actor.
     fn query(&self, question: &mut Question) -> Result<Answer, Refusal> {
         let wanted = question.texts("actor").to_vec();
-        let mut found: BTreeMap<&Option<String>, (u64, u64, u64)> = BTreeMap::new(); // actions, first and last time
+        let mut found: BTreeMap<&Option<String>, (u64, i64, i64)> = BTreeMap::new(); // actions, first and last time
         for (mark, actor) in &self.rows {
             let asked = wanted.is_empty() || actor.as_ref().is_some_and(|id| wanted.contains(id));
             if asked && question.matches(mark) {
