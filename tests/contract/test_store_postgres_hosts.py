@@ -61,7 +61,7 @@ def test_a_machine_that_vanishes_under_a_commit_or_a_read_is_noticed() -> None:
 
 
 def _vanish(database: Cluster) -> None:
-    with closing(PostgresStore(database.create())) as store:
+    with closing(PostgresStore(f"{database.create()}?connect_timeout=2")) as store:
         try:
             put(store, b"1")
             assert store.reader.meta("a") == b"1"
