@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from tests.harness.reporting import SHIPPED, Bench, open_bench
+from tests.harness.reporting import ROOT, SHIPPED, Bench, open_bench, rebuilt
 
 from indelible.fold.errors import GuestError, QueryRefused
 from indelible.fold.types import Batch, Question
@@ -14,11 +15,27 @@ from indelible.fold.types import Batch, Question
 Json = Any
 
 
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """One host, and the shipped component."""
-    with open_bench(tmp_path_factory.mktemp("compiled"), SHIPPED) as bench:
+@pytest.fixture(
+    scope="module",
+    params=["shipped", pytest.param("rebuilt", marks=[pytest.mark.slow, pytest.mark.timeout(1_200)])],
+)
+def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """One host; the shipped component, and the rebuilt one where Rust is there."""
+    component = SHIPPED if request.param == "shipped" else rebuilt(tmp_path_factory.mktemp("rebuilt"))
+    with open_bench(tmp_path_factory.mktemp("compiled"), component) as bench:
         yield bench
+
+
+def test_the_documented_example_can_be_deployed(bench: Bench) -> None:
+    """The specification in docs/views/report.md is one, and finds what it says."""
+    page = (ROOT / "docs" / "views" / "report.md").read_text()
+    (spec,) = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    denied = {"type": "session.started", "actor": "a", "outcome": "failure", "ip": "192.0.2.1", "reason": "r"}
+    events = [denied, {**denied, "ip": "192.0.2.2", "reason": None}, {**denied, "outcome": "success"}]
+    with bench.open(spec) as fold:
+        fold.append(Batch(1, [0] * 3, [json.dumps(event).encode() for event in events], ["w"]))
+        answer = json.loads(fold.query(Question([], "", [("basis", "received")])).body)
+    assert answer["rows"] == [["a", "1970-01-01", 2, 2, ["r"], "1970-01-01T00:00:00.000000Z"]]
 
 
 def test_yaml_json_and_a_json_text_are_one(bench: Bench) -> None:

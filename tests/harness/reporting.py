@@ -1,11 +1,15 @@
 """The built-in view `report` on a host of its own, for tests that ask it directly."""
 
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pytest
 
 from indelible.fold.compile import Compiler
 from indelible.fold.fold import Fold
@@ -13,6 +17,8 @@ from indelible.fold.host import Host
 from indelible.fold.types import Compiled
 from indelible.model.limits import DEFAULT_LIMITS
 
+ROOT = Path(__file__).resolve().parents[2]
+NO_RUST = 3  # the exit status of scripts/build-views that says which command gets Rust
 SHIPPED = Path(str(files("indelible.views"))) / "builtin" / "report.wasm"
 
 
@@ -34,3 +40,14 @@ def open_bench(folder: Path, component: Path = SHIPPED) -> Iterator[Bench]:
     compiled = Compiler(folder, DEFAULT_LIMITS).compile(component.read_bytes())
     with Host(folder, DEFAULT_LIMITS) as host:
         yield Bench(host, compiled)
+
+
+def rebuilt(folder: Path) -> Path:
+    """The component as these sources and this compiler make it; the test is skipped without Rust."""
+    done = subprocess.run(
+        [ROOT / "scripts" / "build-views", "--to", folder], capture_output=True, text=True, check=False
+    )
+    if done.returncode == NO_RUST and os.environ.get("INDELIBLE_TEST_ALL") != "1":
+        pytest.skip(done.stderr.strip().splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    return folder / SHIPPED.name
