@@ -135,7 +135,7 @@ def test_the_answer_is_right(child: Child, example: Path) -> None:
     outcomes = child.run(example, steps, facts=FACTS, limits=LIMITS)
     answer = json.loads(base64.b64decode(outcomes[3]["body"]))
     counts = {actor: count for actor, count, *_ in answer["rows"]}
-    alone = {
+    alone: set[str | None] = {
         *("__proto__", "constructor", 'ü\n\x00"\\/ \U0001f600', "\ue000", "\U00010000", "twice", "pair"),
         *("big", "long", "tiny", "nested", "many", "brackets in a text"),
     }
