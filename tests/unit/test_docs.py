@@ -106,7 +106,7 @@ def metric_names() -> set[str]:
 def test_every_metric_named_is_one(page: str) -> None:
     """An alert on a name that does not exist never rings."""
     named = set(re.findall(r"\bindelible_[a-z_]+\b", PAGES[page]))
-    assert named - metric_names() == set()
+    assert named - metric_names() - {"indelible_view"} == set()  # the package of views in Python
 
 
 @pytest.mark.parametrize("page", PAGES)
