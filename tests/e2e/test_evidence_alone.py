@@ -61,3 +61,14 @@ def test_what_needs_the_server_says_what_to_install(alone: Path, words: tuple[st
     assert done.returncode == 1
     assert "pip install 'indelible[server]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("language", ["python", "rust", "js"])
+def test_a_view_is_scaffolded_from_what_is_installed(alone: Path, language: str) -> None:
+    """SDK, template and contract are in the wheel: no clone and no registry is needed."""
+    done = run(
+        alone / "env/bin/indelible", "view", "new", f"a-{language}", "--lang", language, "--into", alone
+    )
+    assert done.returncode == 0, done.stderr
+    assert (alone / f"a-{language}/wit/view.wit").read_bytes() == (ROOT / "wit/view.wit").read_bytes()
+    assert (alone / f"a-{language}/test_view.py").exists()

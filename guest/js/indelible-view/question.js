@@ -41,8 +41,8 @@ export class Window {
 
   /** The time that counts; null where an event claims none and that is what counts. */
   timeOf(event) {
-    const [, received, claimed] = event instanceof Event ? event.mark : event;
-    return this.basis === "occurred" ? claimed : received;
+    const mark = event instanceof Event ? event.mark : event;
+    return this.basis === "occurred" ? mark[2] : mark[1];
   }
 
   /** The window as the cover of an answer has it. */

@@ -23,5 +23,5 @@ export function isObject(value) {
 
 /** Whether an object has a member of its own. */
 export function has(object, name) {
-  return Object.prototype.hasOwnProperty.call(object, name);
+  return Object.hasOwn(object, name);
 }

@@ -107,16 +107,20 @@ class Life {
 
   append({ firstSequence, times, payloads, forms, writers, writerOf }) {
     const first = Number(firstSequence);
+    const folded = this.#folded;
+    const view = this.#view;
     for (let at = 0; at < payloads.length; at++) {
       const writer = writers[writerOf.length ? writerOf[at] : 0];
       const event = new Event(first + at, Number(times[at]), writer, payloads[at], forms.length ? forms[at] : "text");
       try {
-        this.#view.append(event);
+        view.append(event);
       } catch (error) {
         throw error instanceof Refusal ? error : new Refusal(`event ${event.sequence}: ${told(error)}`);
       }
-      const [events, before, , unreadable] = this.#folded;
-      this.#folded = [events + 1, before ?? event.sequence, event.sequence, unreadable + (event.readable ? 0 : 1)];
+      folded[0] += 1;
+      folded[1] ??= event.sequence;
+      folded[2] = event.sequence;
+      folded[3] += event.readable ? 0 : 1;
     }
   }
 

@@ -55,8 +55,8 @@ def read(text: str) -> Any:
     """Read JSON (RFC 8259).
 
     Raises:
-        Unreadable: it is none; it is nested deeper than `MAX_DEPTH`, or has more than `MAX_BRACKETS`; it has
-            a number beyond a double, or a string with half a surrogate pair, which no UTF-8 can say.
+        Unreadable: it is none; nested deeper than `MAX_DEPTH` or has more than `MAX_BRACKETS`; has a number
+            beyond a double, or a string with half a surrogate pair, which no UTF-8 can say.
     """
     brackets = text.count("[") + text.count("{")
     if brackets > MAX_BRACKETS or (brackets > MAX_DEPTH and _depth(text) > MAX_DEPTH):

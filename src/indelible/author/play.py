@@ -69,6 +69,21 @@ class Asked(NamedTuple):
     failed: bool  # whether the view, and not the question, is to blame
 
 
+def batches(subject: Subject, cuts: Sequence[int], upto: int) -> Iterator[tuple[int, int]]:
+    """Give first and last of every batch: they end at cuts, and where the server's limits end them."""
+    limits, payloads = subject.limits, subject.trail.payloads
+    ends = sorted({0, upto, *(cut for cut in cuts if cut < upto)})
+    for begin, end in pairwise(ends):
+        first, size = begin + 1, 0
+        for sequence in range(begin + 1, end + 1):
+            size += len(payloads[sequence - 1])
+            full = sequence - first >= limits.fold_batch_events or size > limits.fold_batch_bytes
+            if full and sequence > first:
+                yield first, sequence - 1
+                first, size = sequence, len(payloads[sequence - 1])
+        yield first, end
+
+
 class Player:
     """One run. Not to be used twice."""
 
@@ -99,7 +114,7 @@ class Player:
 
     def _walk(self, way: Way, upto: int) -> None:
         self._fold = self._subject.open()
-        for first, last in self._batches(way.cuts, upto):
+        for first, last in batches(self._subject, way.cuts, upto):
             self._append(first, last)
             if last in way.asks or (last == upto and way.asks_last):
                 for ask in self._subject.asks:
@@ -112,20 +127,6 @@ class Player:
             self.asked.append(asked)
             self.outcome.texts[f"the answer to ?{ask.text}"] = asked.body or asked.refused.encode()
         self._finish()
-
-    def _batches(self, cuts: Sequence[int], upto: int) -> Iterator[tuple[int, int]]:
-        """Give first and last of every batch: they end at cuts, and where the server's limits end them."""
-        limits, payloads = self._subject.limits, self._subject.trail.payloads
-        ends = sorted({0, upto, *(cut for cut in cuts if cut < upto)})
-        for begin, end in pairwise(ends):
-            first, size = begin + 1, 0
-            for sequence in range(begin + 1, end + 1):
-                size += len(payloads[sequence - 1])
-                full = sequence - first >= limits.fold_batch_events or size > limits.fold_batch_bytes
-                if full and sequence > first:
-                    yield first, sequence - 1
-                    first, size = sequence, len(payloads[sequence - 1])
-            yield first, end
 
     def _append(self, first: int, last: int) -> None:
         fold, cost = self._instance(), self.cost

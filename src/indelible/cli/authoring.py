@@ -17,6 +17,7 @@ from indelible.config import limits_from
 from indelible.model.instants import parse_instant
 
 if TYPE_CHECKING:  # the host is slow to import
+    from indelible.author.bench import Figures
     from indelible.author.report import Report
     from indelible.author.subject import Subject
 
@@ -140,18 +141,82 @@ def test(
     return Exit.OK if report.passed else Exit.REFUSED
 
 
+@click.command()
+@click.option("--events", type=_EVENTS, help="NDJSON to fold; without it events are generated.")
+@click.option(
+    "--generate",
+    type=click.IntRange(1),
+    default=20_000,
+    show_default=True,
+    help="How many, without --events.",
+)
+@_with_view
+def bench(
+    file: BinaryIO,
+    events: BinaryIO | None,
+    generate: int,
+    queries: tuple[str, ...],
+    config: BinaryIO | None,
+    start: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Say how fast a view folds and answers on this machine, and what memory a million events would take.
+
+    One instance, on one thread, in the server's own host. Memory is extrapolated from fewer events, and
+    marked so.
+    """
+    from indelible.author.bench import measure  # noqa: PLC0415 - not needed by other commands
+
+    with opened(file, generate if events is None else events, queries, config, start) as subject:
+        found = measure(subject)
+    if as_json:
+        print_json(found.as_json())
+        return
+    print_members(_measured(found))
+    for asked in found.questions:
+        what = f"refused ({clean(asked.refused)})" if asked.refused else f"{asked.bytes:,} bytes"
+        print(f"?{clean(asked.query)}   {asked.milliseconds:.1f} ms, fuel {asked.fuel:,}, {what}")
+
+
+def _measured(found: "Figures") -> dict[str, str]:
+    kept = found.snapshot
+    taken = (
+        f"none: {clean(kept['none'])}"
+        if "none" in kept
+        else f"{kept['bytes']:,} bytes, taken in {kept['milliseconds']:.0f} ms, "
+        f"restored in {kept['restore_milliseconds']:.0f} ms"
+    )
+    return {
+        "events": f"{found.events:,}",
+        "events a second": f"{found.events_per_second:,.0f}",
+        "fuel an event": f"{found.fuel_per_event:,.0f}",
+        "memory": f"{found.memory_bytes / _MIB:.1f} MiB",
+        "a million events": _million(found),
+        "snapshot": taken,
+    }
+
+
+def _million(found: "Figures") -> str:
+    if found.million_bytes is None:
+        return "not to be said from so few: memory did not grow; fold more with --generate"
+    return f"{found.million_bytes / _MIB:.0f} MiB{' (extrapolated)' * found.extrapolated}"
+
+
 @contextmanager
 def opened(
-    file: BinaryIO, events: BinaryIO, queries: Sequence[str], config: BinaryIO | None, start: str
+    file: BinaryIO, events: BinaryIO | int, queries: Sequence[str], config: BinaryIO | None, start: str
 ) -> Iterator["Subject"]:
     """Compile, read the events, and say in one sentence what the host has against a view."""
+    from indelible.author.bench import generate  # noqa: PLC0415 - see above
     from indelible.author.subject import Subject, compile_component, parse_ask  # noqa: PLC0415 - see above
     from indelible.author.trail import read_trail  # noqa: PLC0415 - same
-    from indelible.fold.errors import Aborted, GuestError, NotAView  # noqa: PLC0415 - same
+    from indelible.fold.errors import Aborted, GuestError, GuestTrap, NotAView  # noqa: PLC0415 - same
     from indelible.fold.host import Host  # noqa: PLC0415 - same
 
     limits = limits_from(os.environ)
-    trail = read_trail(events, _start(start), limits)
+    first = _start(start)
+    trail = generate(events, first) if isinstance(events, int) else read_trail(events, first, limits)
     folder = cache_folder()
     try:
         compiled = compile_component(file.read(), folder, limits)
@@ -160,7 +225,7 @@ def opened(
         with Host(folder, limits) as host:
             host.trial(compiled, settings, ())
             yield Subject(host, compiled, settings, trail, asks, limits)
-    except (NotAView, GuestError) as refused:
+    except (NotAView, GuestError, GuestTrap) as refused:
         raise CommandFailed(str(refused)) from None
     except Aborted as aborted:
         raise CommandFailed(f"aborted, which says nothing about the view: {aborted}. Try again.") from None

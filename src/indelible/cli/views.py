@@ -23,7 +23,7 @@ def view() -> None:
     """Write, try, deploy, list, look at and delete views."""
 
 
-for _command in (authoring.new, authoring.build, authoring.test):
+for _command in (authoring.new, authoring.build, authoring.test, authoring.bench):
     view.add_command(_command)
 
 
