@@ -73,6 +73,8 @@ class Walker:
         """Do what one block says."""
         if block.kind == "python":
             (self._folder / "app.py").write_text(block.text)
+        elif block.kind == "yaml":
+            (self._folder / "by-type.yaml").write_text(block.text)
         elif block.kind == "console":
             for typed in typed_in(block):
                 self._type(typed)
@@ -105,7 +107,7 @@ class Walker:
 
 
 def test_the_walk_works_as_it_is_written(tmp_path: Path) -> None:
-    """From `view new` to an answer of a deployed view, each command and what it prints."""
+    """From `view new` to answers of a deployed view and a deployed spec, each command and what it prints."""
     pytest.importorskip("componentize_py", reason="needs componentize-py: pip install componentize-py")
     walker = Walker(tmp_path)
     with ExitStack() as servers:
