@@ -190,6 +190,19 @@ def test_members_are_read_from_common_shapes(bench: Bench) -> None:
         assert json.loads(fold.query(Question([], "", [])).body)["rows"] == [row for _, row in SHAPES]
 
 
+@pytest.mark.parametrize("bound", [False, True])
+def test_a_condition_chooses_rows_and_not_only_events(bench: Bench, bound: bool) -> None:
+    """Of an event with several resources only those that match are listed, by constant or parameter."""
+    spec: dict[str, Json] = {"each": "resource", "columns": ["sequence", "resource"]}
+    spec["where"] = {"member": "resource", "is": {"param": "r"} if bound else "b"}
+    spec["parameters"] = {"r": {"default": "b"}} if bound else {}
+    events = [b'{"resource": ["a", "b"]}', b'{"resource": "a"}', b"{}", b'{"resource": ["b", "c", "b"]}']
+    with bench.open(spec) as fold:
+        fold.append(Batch(1, [0] * len(events), events, ["w"]))
+        answer = json.loads(fold.query(Question([], "", [])).body)
+    assert answer["rows"] == [[1, "b"], [4, "b"]]
+
+
 def test_what_cannot_be_read_is_counted_in_its_window(bench: Bench) -> None:
     """Broken payloads are no error: the cover counts those of the window, with reasons and places."""
     payloads = [
