@@ -186,8 +186,10 @@ def test_a_bucket_that_is_away_stops_no_append_and_is_made_up_for(s3: S3Server, 
         assert SECRET not in server.written()
         assert told["archive"]["backlog_events"] >= 20
         until(
-            lambda: "indelible_objects_failing 1.0" in (text := http.get("/metrics").text)
-            and "indelible_checkpoints_unpublished 0.0" not in text  # each is told by a task of its own
+            lambda: (
+                "indelible_objects_failing 1.0" in (text := http.get("/metrics").text)
+                and "indelible_checkpoints_unpublished 0.0" not in text
+            )  # each is told by a task of its own
         )
         assert grow(http, log, 300)["last_sequence"] == 620
         road.open()
