@@ -9,14 +9,13 @@ a list is whole.
 
 import hashlib
 import json
-import os
-import subprocess
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from tests.harness import reporting
 
 from indelible.fold.compile import Compiler
 from indelible.fold.errors import GuestError, NotAView, QueryRefused
@@ -29,7 +28,6 @@ from indelible.model.limits import DEFAULT_LIMITS
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "tests" / "cases" / "compliance-report"
 SHIPPED = Path(str(files("indelible.views"))) / "builtin" / "compliance-report.wasm"
-NO_RUST = 3  # the exit status of scripts/build-views that says which command gets Rust
 WRITER = "550e8400-e29b-41d4-a716-446655440000"
 ABSENT = "(absent)"
 
@@ -135,14 +133,7 @@ def host(folder: Path) -> Iterator[Host]:
 @pytest.fixture(scope="module")
 def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The component as these sources and this machine's compiler make it."""
-    out = tmp_path_factory.mktemp("rebuilt")
-    done = subprocess.run(
-        [ROOT / "scripts" / "build-views", "--to", out], capture_output=True, text=True, check=False
-    )
-    if done.returncode == NO_RUST and os.environ.get("INDELIBLE_TEST_ALL") != "1":
-        pytest.skip(done.stderr.strip().splitlines()[-1])
-    assert done.returncode == 0, done.stderr
-    return out / SHIPPED.name
+    return reporting.rebuilt(tmp_path_factory.mktemp("rebuilt"), SHIPPED)
 
 
 @pytest.fixture(

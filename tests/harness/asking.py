@@ -1,6 +1,7 @@
 """What tests of the use cases share: how to run one, and what a refused call was told."""
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Coroutine
 from typing import Any
@@ -21,6 +22,11 @@ async def refusal(call: Awaitable[Any]) -> Problem:
     with pytest.raises(Problem) as caught:
         await call
     return caught.value
+
+
+def timeless(body: bytes) -> bytes:
+    """A report without the moment at which it was asked for."""
+    return re.sub(rb'"asked_at":"[^"]+"', b"", body)
 
 
 def later(seconds: float) -> str:

@@ -42,12 +42,12 @@ def open_bench(folder: Path, component: Path = SHIPPED) -> Iterator[Bench]:
         yield Bench(host, compiled)
 
 
-def rebuilt(folder: Path) -> Path:
-    """The component as these sources and this compiler make it; the test is skipped without Rust."""
+def rebuilt(folder: Path, shipped: Path = SHIPPED) -> Path:
+    """A shipped component as these sources and this compiler make it; the test is skipped without Rust."""
     done = subprocess.run(
         [ROOT / "scripts" / "build-views", "--to", folder], capture_output=True, text=True, check=False
     )
     if done.returncode == NO_RUST and os.environ.get("INDELIBLE_TEST_ALL") != "1":
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stderr
-    return folder / SHIPPED.name
+    return folder / shipped.name

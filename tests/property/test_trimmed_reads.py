@@ -96,7 +96,7 @@ def test_no_answer_shows_what_was_trimmed(plan: list[tuple[list[int], bool]], pa
         world.committer.start()
         info, archived = await built(world, plan)
         before = everything(world, info, world.events)
-        trimmer, limit = Trimmer(world.store, world.objects, LIMITS), START
+        trimmer, limit = Trimmer(world.store, world.objects, world.events, LIMITS), START
         for part in parts:
             limit = max(limit, START + int((world.hands.wall - START) * part))
             trimmed = world.store.reader.trimmed(info.key)

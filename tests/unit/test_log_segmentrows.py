@@ -55,7 +55,7 @@ def trimmed(folder: Path, work: Callable[[World, LogInfo, ArchivedLog, Watched],
             sealed = more
         assert sealed.last is not None
         archived = ArchivedLog(str(info.log_id), "", info.origin, sealed.size, 0, "", sealed.last)
-        trimmer = Trimmer(world.store, world.objects, LIMITS)
+        trimmer = Trimmer(world.store, world.objects, world.events, LIMITS)
         assert trimmer.trim(info, archived, trimmer.reach(info, archived, LATE), lambda _: None) == 950
         work(world, info, archived, Watched(folder / "objects"))
         await world.stop()
@@ -209,7 +209,7 @@ def test_trimming_stops_where_a_segment_does_not_hold_what_is_stored(tmp_path: P
         thread = threading.Thread(target=lambda: asyncio.run(fill()))
         thread.start()
         thread.join(60)
-        trimmer = Trimmer(other.store, world.objects, LIMITS)
+        trimmer = Trimmer(other.store, world.objects, other.events, LIMITS)
         reach = trimmer.reach(log, archived, LATE)
         assert reach.size == 900
         with pytest.raises(ArchiveError, match="holds other events than the store has from 1 to 256"):

@@ -229,7 +229,7 @@ class Server:
         )
         return core if self._policy is None else self._witnessed(core, self._policy)
 
-    def _timekeeper(self, clock: Clock, moment: Moment | None) -> Timekeeper:
+    def _timekeeper(self, clock: Clock, moment: Moment) -> Timekeeper:
         return Timekeeper(
             clock if self._shared is None else replace(clock, wall_micros=self._shared.clock),
             self.settings.limits,

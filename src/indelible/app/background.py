@@ -39,7 +39,7 @@ class Trimming:
         self, core: Core, store: Store, key: bytes, on_fatal: Callable[[BaseException], None]
     ) -> None:
         self._core = core
-        self._trimmer = Trimmer(store, core.objects, core.limits)
+        self._trimmer = Trimmer(store, core.objects, core.events, core.limits)
         self._key = key
         self._on_fatal = on_fatal
         # Answers to idempotency keys are read from the store as long as the keys are remembered.

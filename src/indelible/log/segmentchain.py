@@ -1,12 +1,11 @@
 """The segments of an archived log: the manifest names the last one, and each names the one before it."""
 
-import hashlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from indelible.log.archive_manifest import ArchivedLog, ArchiveError
 from indelible.log.segment import HEADER_BYTES, Header, Ref, SegmentError, decode_header
-from indelible.store.objects import Objects
+from indelible.store.objects import Objects, ObjectsDiffer, get_exact
 
 
 class Fetched(NamedTuple):
@@ -24,12 +23,10 @@ def fetched(objects: Objects, ref: Ref) -> bytes:
         ArchiveError: it is missing, or was changed.
         OSError: the objects cannot be read.
     """
-    data = objects.get(ref.key, ref.version)
-    if data is None:
-        raise ArchiveError(f"{ref.key} is missing")
-    if hashlib.sha256(data).hexdigest() != ref.sha256:
-        raise ArchiveError(f"{ref.key} was changed: it is not the object that was archived")
-    return data
+    try:
+        return get_exact(objects, ref.key, ref.sha256, ref.version)
+    except ObjectsDiffer as error:
+        raise ArchiveError(str(error)) from None
 
 
 def segments_of(objects: Objects, archived: ArchivedLog, after: int = 0) -> Iterator[Fetched]:

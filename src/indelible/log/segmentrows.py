@@ -1,6 +1,5 @@
 """The rows of segments: read back, compared with their digest, and kept for as long as there is room."""
 
-import hashlib
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
@@ -10,7 +9,7 @@ from typing import NamedTuple
 from indelible.log.segment import SegmentError, decode_segment, rebuilt
 from indelible.model.limits import Limits
 from indelible.store.base import ChunkRow, SegmentRow
-from indelible.store.objects import Objects
+from indelible.store.objects import Objects, ObjectsDiffer, get_exact
 
 
 class Rows(NamedTuple):
@@ -74,11 +73,10 @@ class SegmentRows:
                 del self._reading[segment.sha256]
 
     def _load(self, segment: SegmentRow) -> Rows:
-        data = self._objects.get(segment.key, segment.version)
-        if data is None:
-            raise SegmentError(f"{segment.key} is missing")
-        if hashlib.sha256(data).hexdigest() != segment.sha256:
-            raise SegmentError(f"{segment.key} was changed: it is not the object that was archived")
+        try:
+            data = get_exact(self._objects, segment.key, segment.sha256, segment.version)
+        except ObjectsDiffer as error:
+            raise SegmentError(str(error)) from None
         runs = decode_segment(data, self._limits.archive_object_bytes).runs
         if (runs[0].first, runs[-1].last) != (segment.first, segment.last):
             raise SegmentError(f"{segment.key} holds other events than {segment.first} to {segment.last}")

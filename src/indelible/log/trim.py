@@ -13,7 +13,6 @@ from indelible.log.chunk import LEAF_BYTES
 from indelible.log.read import EventReader
 from indelible.log.segment import SegmentError, decode_segment, rebuilt
 from indelible.log.segmentchain import Fetched, segments_of
-from indelible.log.segmentrows import SegmentRows
 from indelible.model.limits import Limits
 from indelible.model.types import LogInfo
 from indelible.store.base import SegmentRow, Store
@@ -36,14 +35,15 @@ class Trimmer:
     Args:
         store: to be trimmed, by whoever may remove events from it.
         objects: that hold its archive.
+        events: what reads its events, those that were trimmed as well.
         limits: how large a segment may be.
     """
 
-    def __init__(self, store: Store, objects: Objects, limits: Limits) -> None:
+    def __init__(self, store: Store, objects: Objects, events: EventReader, limits: Limits) -> None:
         self._store = store
         self._objects = objects
+        self._events = events
         self._limits = limits
-        self._events = EventReader(store.reader, SegmentRows(objects, limits))
 
     def reach(self, info: LogInfo, archived: ArchivedLog | None, before: int) -> Reach:
         """How far a log may be trimmed, of events that are older than `before` (µs)."""

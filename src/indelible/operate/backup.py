@@ -9,12 +9,13 @@ secret can sign heads.
 import hashlib
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import chain
 from pathlib import Path
 
 from indelible import __version__
 from indelible.model.instants import format_micros
+from indelible.model.types import LogInfo
 from indelible.operate import manifest as manifests
 from indelible.operate.files import (
     file_digest,
@@ -25,10 +26,10 @@ from indelible.operate.files import (
 )
 from indelible.operate.manifest import DATABASE, MASTER_SECRET, OBJECTS, ROOT_KEY, Manifest
 from indelible.operate.sites import Progress, Site
-from indelible.store.base import StoreRefused
+from indelible.store.base import Reader, SegmentRow, StoreRefused
 from indelible.store.directory import read_secret, write_secret
 from indelible.store.durable import sync
-from indelible.store.objects import Objects
+from indelible.store.objects import Objects, ObjectsDiffer, get_exact
 from indelible.store.paging import log_pages
 from indelible.store.sqlite import copy_database
 from indelible.store.sqlite_read import SqliteReader
@@ -104,13 +105,7 @@ def _copy_segments(objects: Objects, target: Path, progress: Progress) -> Iterat
         for info in infos:
             trimmed, last = reader.trimmed(info.key), 0
             while last < trimmed:
-                segment = reader.segment(info.key, last + 1)
-                data = None if segment is None else objects.get(segment.key, segment.version)
-                if segment is None or data is None or hashlib.sha256(data).hexdigest() != segment.sha256:
-                    raise StoreRefused(
-                        f"event {last + 1} of log {info.name} ({info.log_id}) was trimmed, and its segment is"
-                        " missing or changed: a copy would not be whole; indelible fsck says more"
-                    )
+                segment, data = _segment(objects, reader, info, last + 1)
                 path = target / OBJECTS / segment.key
                 make_folder(path.parent)
                 write_file(path, data)
@@ -118,6 +113,18 @@ def _copy_segments(objects: Objects, target: Path, progress: Progress) -> Iterat
                 done += min(segment.last, trimmed) - last
                 last = segment.last
                 progress("trimmed events", done, total)
+
+
+def _segment(objects: Objects, reader: Reader, info: LogInfo, sequence: int) -> tuple[SegmentRow, bytes]:
+    """The segment of a trimmed event, and its bytes."""
+    segment = reader.segment(info.key, sequence)
+    if segment is not None:
+        with suppress(ObjectsDiffer):
+            return segment, get_exact(objects, segment.key, segment.sha256, segment.version)
+    raise StoreRefused(
+        f"event {sequence} of log {info.name} ({info.log_id}) was trimmed, and its segment is missing or"
+        " changed: a copy would not be whole; indelible fsck says more"
+    )
 
 
 def _published(objects: Objects) -> Iterator[str]:

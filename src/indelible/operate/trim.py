@@ -68,7 +68,7 @@ def trim(
         with closing(shared or SqliteStore(data)) as store, _alone(shared):
             now = shared.clock() if shared else SYSTEM_CLOCK.wall_micros()
             before = now - int(older_than_seconds * MICROS_PER_SECOND)
-            trimmer = Trimmer(store, site.objects, limits)
+            trimmer = Trimmer(store, site.objects, site.events, limits)
             try:
                 return list(_trimmed(site, trimmer, chain, before, progress, dry_run=dry_run))
             except (ArchiveError, StoreError, OSError) as error:

@@ -1,6 +1,7 @@
 """Objects: whole files under a name, stored outside the database."""
 
 import fcntl
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -86,6 +87,20 @@ def create_same(objects: Objects, key: str, data: bytes) -> None:
     """
     if not objects.create(key, data) and objects.get(key) != data:
         raise ObjectsDiffer(f"{key} in {objects.place} holds something else than belongs there")
+
+
+def get_exact(objects: Objects, key: str, sha256: str, version: str | None = None) -> bytes:
+    """The object of this digest (hex), in the version that is named where the bucket has it.
+
+    Raises:
+        ObjectsDiffer: it is missing, or another stands there.
+    """
+    data = objects.get(key, version)
+    if data is None:
+        raise ObjectsDiffer(f"{key} is missing")
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ObjectsDiffer(f"{key} was changed: it is not the object that was archived")
+    return data
 
 
 def check_key(key: str) -> list[str]:
