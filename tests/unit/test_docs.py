@@ -1,5 +1,6 @@
 """The documentation says what the code does: tables, names, commands, paths and links."""
 
+import hashlib
 import re
 import subprocess
 from collections.abc import Iterator
@@ -295,3 +296,11 @@ def test_every_attack_is_in_the_one_table() -> None:
     kinds = {row[0].strip("`") for row in table("docs/monitoring.md")}
     assert kinds >= set(get_args(Change))
     assert set(inline("docs/security.md")) >= set(get_args(Change))
+
+
+def test_the_first_screen_shows_the_component_that_is_shipped() -> None:
+    """The digest in the answer to the third call is that of compliance-report as it is."""
+    shown = re.search(r'"name":"compliance-report","version":1,"sha256":"([0-9a-f]{8})…"', PAGES["README.md"])
+    assert shown is not None
+    component = (ROOT / "src" / "indelible" / "views" / "builtin" / "compliance-report.wasm").read_bytes()
+    assert hashlib.sha256(component).hexdigest().startswith(shown[1])
