@@ -16,10 +16,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import guests, scale, scenarios
+from bench import guests, scale, scenarios, turns
 from bench.load import Result, require_wrk
 from bench.pace import Pace
 from bench.processes import ours, peer, postgres, postgres_binaries
+from bench.turns import middle
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 console = Console(stderr=True)
@@ -47,17 +48,12 @@ def rate(result: Result) -> str:
     return f"{result.per_second:,.0f}/s, p50 {result.p50_ms:.1f} ms, p99 {result.p99_ms:.1f} ms{others}"
 
 
-def middle(results: list[Result]) -> Result:
-    """The middle one of several rounds."""
-    return results[len(results) // 2]
-
-
 def spread(results: list[Result]) -> str:
     """The middle one, and the slowest and the quickest."""
     return f"{rate(middle(results))} ({results[0].per_second:,.0f} to {results[-1].per_second:,.0f})"
 
 
-def single_appends(report: Report, work: Path, seconds: float, *, keyed: bool) -> Result:
+def single_appends(report: Report, work: Path, seconds: float, *, keyed: bool) -> None:
     """Single appends to a store of their own, whose size is taken when it was closed."""
     data = work / ("keyed" if keyed else "single")
     with ours(data) as server:
@@ -68,12 +64,11 @@ def single_appends(report: Report, work: Path, seconds: float, *, keyed: bool) -
     report.add(what, spread(measured), "7,000/s" if keyed else "10,000/s, p99 under 25 ms")
     wanted = "under 200" if keyed else "under 130"
     report.add(f"disk beyond the payload, {what}", f"{beyond:.0f} bytes an event", wanted)
-    return middle(measured)
 
 
 def appends(report: Report, work: Path, seconds: float) -> None:
     """Single appends and batches, and the peer."""
-    single = single_appends(report, work, seconds, keyed=False)
+    single_appends(report, work, seconds, keyed=False)
     single_appends(report, work, seconds, keyed=True)
     with ours(work / "appends") as server:
         many = scenarios.batches(server, seconds)
@@ -90,26 +85,41 @@ def appends(report: Report, work: Path, seconds: float) -> None:
         report.add("the peer", "not run: PostgreSQL is missing (apt-get install postgresql-15)")
         return
     with postgres(work / "postgres") as database:
-        with peer(database) as url:
-            theirs = scenarios.peer_singles(url, seconds)
-        report.add("peer: FastAPI + asyncpg + INSERT", spread(theirs))
-        ratio = single.per_second / middle(theirs).per_second
-        report.add("single appends against the peer", f"{ratio:.1f} times", "4 times")
-        on_postgres(report, work / "on-postgres", database, seconds, middle(theirs))
+        beside_peer(report, work, database, seconds)
+        on_postgres(report, work / "on-postgres", database, seconds)
         nodes(report, work / "on-postgres", database, seconds)
     archive(report, work, seconds)
 
 
-def on_postgres(report: Report, data: Path, database: str, seconds: float, theirs: Result) -> None:
-    """One node on the PostgreSQL that the peer used: the same appends."""
+def beside_peer(report: Report, work: Path, database: str, seconds: float) -> None:
+    """The peer, ours on SQLite and ours on the PostgreSQL that the peer uses, by turns."""
+    each = seconds / scenarios.ROUNDS
+    with (
+        ours(work / "beside") as embedded,
+        ours(work / "on-postgres", database) as scaled,
+        peer(database) as url,
+    ):
+        loads = {
+            name: scenarios.single_load(server, scenarios.make_log(server, "beside"), each)
+            for name, server in (("embedded", embedded), ("scaled", scaled))
+        }
+        found = turns.by_turns({**loads, "peer": scenarios.peer_load(url, each)}, 2 * scenarios.ROUNDS)
+    report.add("peer: FastAPI + asyncpg + INSERT, by turns with the next two", rate(middle(found["peer"])))
+    for what, name, wanted in (
+        ("", "embedded", "4 times"),
+        (" on the peer's PostgreSQL", "scaled", "3 times"),
+    ):
+        against = turns.ratio(found[name], found["peer"])
+        report.add(f"single appends{what} against the peer", against.says(), wanted)
+
+
+def on_postgres(report: Report, data: Path, database: str, seconds: float) -> None:
+    """One node on PostgreSQL: the same appends."""
     with ours(data, database) as server:
-        single = middle_of(
-            report, "single appends on PostgreSQL", scenarios.singles(server, seconds, keyed=False)
-        )
-        ratio = single.per_second / theirs.per_second
-        report.add("single appends on PostgreSQL against the peer on the same", f"{ratio:.1f} times")
+        single = scenarios.singles(server, seconds, keyed=False)
+        report.add("single appends on PostgreSQL", spread(single))
         keyed = scenarios.singles(server, seconds, keyed=True)
-        middle_of(report, "single appends on PostgreSQL, an Idempotency-Key each", keyed)
+        report.add("single appends on PostgreSQL, an Idempotency-Key each", spread(keyed))
         many = scenarios.batches(server, seconds)
         report.add("batches of 1,000 on PostgreSQL", f"{many.per_second * scenarios.BATCH:,.0f} events/s")
         log = scenarios.make_log(server, "asked")
@@ -135,11 +145,10 @@ def nodes(report: Report, data: Path, database: str, seconds: float) -> None:
 def archive(report: Report, work: Path, seconds: float) -> None:
     """What archiving costs who appends, and what it stores."""
     found = scale.archiving(work / "archive", seconds)
-    lost = 1 - found.beside.per_second / found.without.per_second
     report.add(
-        "single appends while they are archived, 32 connections",
-        f"{rate(found.beside)}; {lost:.0%} less than {found.without.per_second:,.0f}/s without",
-        "less than 15 % less",
+        "single appends while they are archived, against without, by turns, 64 connections",
+        f"{found.against.says()}; {rate(found.beside)}",
+        "0.85 times",
     )
     report.add(
         "the archive of these",
@@ -148,12 +157,6 @@ def archive(report: Report, work: Path, seconds: float) -> None:
         " compressed",
         "under 130 bytes beyond",
     )
-
-
-def middle_of(report: Report, what: str, results: list[Result]) -> Result:
-    """Add several rounds as one row, and return the middle one."""
-    report.add(what, spread(results))
-    return middle(results)
 
 
 def views(report: Report, work: Path, events: int) -> None:

@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 from bench.load import Load, Result, result, run, running
 from bench.processes import Ours, ours
-from bench.scenarios import EVENT, make_log
+from bench.scenarios import EVENT, make_log, single_load
+from bench.turns import Ratio, middle, ratio
 from indelible.log.segment import HEADER_BYTES, decode_header
 
 CONNECTIONS = 32
 ROUNDS = 3
+WARM_SECONDS = 4.0
 ARCHIVE_AGE_SECONDS = "5"
 
 
@@ -45,12 +47,12 @@ def _both(a: Ours, b: Ours, logs: list[str], seconds: float) -> float:
 
 
 class Archived(NamedTuple):
-    """Single appends without and with an archive, and what the archive then holds of so many events.
+    """Single appends beside an archive against those without, and what the archive then holds of so many.
 
     Bytes are an event's: beyond its payload before compression, and all of it as it is stored.
     """
 
-    without: Result
+    against: Ratio
     beside: Result
     events: int
     objects: int
@@ -59,36 +61,40 @@ class Archived(NamedTuple):
 
 
 def archiving(work: Path, seconds: float) -> Archived:
-    """Rounds by turns on two servers, one of which archives; then until all of it is archived."""
+    """Rounds by turns on two servers, one of which archives.
+
+    A round begins when the archive has nothing left of the one before, and is measured once the first
+    segments are full: so each server does in its own turn all that its appends bring.
+    """
     os.environ["INDELIBLE_LIMIT_ARCHIVE_AGE_SECONDS"] = ARCHIVE_AGE_SECONDS
     try:
         with ours(work / "plain") as plain, ours(work / "archiving", archive=True) as archived:
-            logs = [make_log(server, "archived") for server in (plain, archived)]
-            without, beside = [], []
-            for _ in range(ROUNDS):
-                each = seconds / ROUNDS
-                without.append(run(_load(plain, logs[0], each)))
-                beside.append(run(_load(archived, logs[1], each)))
-            _wait(archived)
+            each = seconds / ROUNDS
+            loads = [single_load(one, make_log(one, "archived"), each) for one in (plain, archived)]
+            without: list[Result] = []
+            beside: list[Result] = []
+            events = 0
+            for number in range(2 * ROUNDS):
+                for load in loads if number % 2 else reversed(loads):
+                    warm, found = run(load._replace(seconds=WARM_SECONDS)), run(load)
+                    (without if load is loads[0] else beside).append(found)
+                    if load is loads[1]:
+                        events += warm.requests + found.requests
+                        _wait(archived)
     finally:
         del os.environ["INDELIBLE_LIMIT_ARCHIVE_AGE_SECONDS"]
-    events = sum(one.requests for one in beside)
-    folder = work / "archiving" / "objects" / "events" / logs[1].rpartition("/")[2]
+    folder = work / "archiving" / "objects" / "events" / loads[1].url.rpartition("/logs/")[2].split("/")[0]
     segments = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
     inflated = sum(decode_header(data[:HEADER_BYTES]).body_bytes for data in segments)
     objects = sum(1 for path in (work / "archiving" / "objects").rglob("*") if path.is_file())
     return Archived(
-        _middle(without),
-        _middle(beside),
+        ratio(beside, without),
+        middle(beside),
         events,
         objects,
         inflated / events - len(EVENT),
         sum(map(len, segments)) / events,
     )
-
-
-def _middle(results: list[Result]) -> Result:
-    return sorted(results, key=lambda one: one.per_second)[len(results) // 2]
 
 
 def _wait(server: Ours) -> None:

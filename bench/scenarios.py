@@ -47,21 +47,25 @@ def make_log(server: Ours, name: str) -> str:
         return f"/logs/{answer.json()['log_id']}"
 
 
+def single_load(server: Ours, log: str, seconds: float, *, keyed: bool = False) -> Load:
+    """Single appends at 64 connections to one log."""
+    return Load(f"{server.url}{log}/append", server.headers, EVENT, 64, seconds, keyed)
+
+
 def singles(server: Ours, seconds: float, *, keyed: bool) -> list[Result]:
-    """Single appends at 64 connections to one log, in several rounds; slowest first."""
+    """Single appends to a log of their own, in several rounds; slowest first."""
     log = make_log(server, "singles-keyed" if keyed else "singles")
-    return rounds(Load(f"{server.url}{log}/append", server.headers, EVENT, 64, seconds, keyed), ROUNDS)
+    return rounds(single_load(server, log, seconds, keyed=keyed), ROUNDS)
 
 
 def fill_singly(server: Ours, log: str, seconds: float) -> int:
     """Append events one by one for a while, so that the log has many small chunks; returns how many."""
-    return run(Load(f"{server.url}{log}/append", server.headers, EVENT, 64, seconds)).requests
+    return run(single_load(server, log, seconds)).requests
 
 
-def peer_singles(url: str, seconds: float) -> list[Result]:
+def peer_load(url: str, seconds: float) -> Load:
     """The same load on the peer."""
-    headers = {"Content-Type": "application/json"}
-    return rounds(Load(f"{url}/logs/acme/append", headers, EVENT, 64, seconds), ROUNDS)
+    return Load(f"{url}/logs/acme/append", {"Content-Type": "application/json"}, EVENT, 64, seconds)
 
 
 def batches(server: Ours, seconds: float) -> Result:

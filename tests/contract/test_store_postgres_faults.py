@@ -157,7 +157,7 @@ def test_a_time_limit_of_the_role_does_not_reach_a_commit(url: str) -> None:
     database = url.rsplit("/", 1)[1]
     cluster().run(f"ALTER DATABASE {database} SET statement_timeout = '1ms'")
     with closing(PostgresStore(url)) as store, store.transaction() as transaction:
-        show = transaction._connection.execute
+        show = transaction._trips.session.execute
         assert show("SHOW statement_timeout").fetchall() == [("0",)]
         assert show("SHOW idle_in_transaction_session_timeout").fetchall() == [("10s",)]
 

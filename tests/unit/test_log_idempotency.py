@@ -45,7 +45,7 @@ def test_a_key_is_known_wherever_it_is_kept(tmp_path: Path) -> None:
         write(store, index, range(start, start + 300), now)
     restarts = 0
     while len(index._recent) > 100:
-        index.maintain(now)
+        index.maintain(lambda: now)
         assert find(store, index, total, now) == set(total)
         assert len(index) == 6_000
         store.close()
@@ -67,16 +67,16 @@ def test_a_key_lives_a_day_at_least_and_is_forgotten_in_slices(tmp_path: Path) -
     index = KeyIndex(store, limits)
     write(store, index, range(1, 5_001), start + 5)
     while index._journal:
-        index.maintain(start + 5)
+        index.maintain(lambda: start + 5)
     late = start + 5 + DAY * 1_000_000
     assert find(store, index, range(1, 5_001), late) == set(range(1, 5_001))
-    index.maintain(late)
+    index.maintain(lambda: late)
     assert len(index) == 5_000
     gone = start + (DAY + EPOCH_SECONDS) * 1_000_000
     assert find(store, index, range(1, 5_001), gone) == set()
     rounds = 0
     while len(index):
-        index.maintain(gone)
+        index.maintain(lambda: gone)
         rounds += 1
     assert rounds == 5_000 // MERGE_KEYS + 1
     assert store.key_counts() == {}

@@ -324,7 +324,7 @@ class Committer:
     def _maintain(self) -> bool:
         try:
             with suppress(Problem):  # while the clock is unsure, no key expires by it
-                self._keys.maintain(self._timekeeper.now())
+                self._keys.maintain(self._timekeeper.now)
             self._store.maintain()
         except StoreBroken as error:
             self._break(Part({}, ()), (), error)

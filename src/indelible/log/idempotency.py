@@ -10,7 +10,7 @@ What a key's answer was stands in the chunk it made; here is only where that chu
 
 import hashlib
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from indelible.model.errors import Problem
@@ -92,13 +92,16 @@ class KeyIndex:
         """Know the keys that were just committed."""
         self._remember(written[0], written[1], rows)
 
-    def maintain(self, now: int, *, everything: bool = False) -> None:
-        """Between commits: merge a slice of what is over the memory limit, forget a slice of the expired."""
+    def maintain(self, now: Callable[[], int], *, everything: bool = False) -> None:
+        """Between commits: merge a slice of what is over the memory limit, forget a slice of the expired.
+
+        `now` is asked for the time only where it matters: it may ask the database.
+        """
         while len(self._recent) > self._limits.idempotency_keys_in_memory or (everything and self._journal):
             self._merge_slice()
             if not everything:
                 break
-        oldest = self._oldest_epoch(now)
+        oldest = self._oldest_epoch(now())
         if any(epoch < oldest for epoch in self._merged):
             with self._store.transaction() as transaction:
                 dropped = transaction.drop_epoch(oldest - 1, MERGE_KEYS)

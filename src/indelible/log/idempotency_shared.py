@@ -6,7 +6,7 @@ remembered here but how many keys there are, which is counted again now and then
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from indelible.log.idempotency import MERGE_KEYS, epoch_of
 from indelible.model.limits import Limits
@@ -50,11 +50,11 @@ class SharedKeyIndex:
         """Count the keys that were just committed."""
         self._own += len(rows)
 
-    def maintain(self, now: int, *, everything: bool = False) -> None:
-        """Between commits: count again, and forget a slice of the expired."""
+    def maintain(self, now: Callable[[], int], *, everything: bool = False) -> None:
+        """Between commits: count again, and forget a slice of the expired. `now` asks the database."""
         if not everything and time.monotonic() < self._count_at:
             return
-        oldest = self._oldest_epoch(now)
+        oldest = self._oldest_epoch(now())
         dropped = 0
         if any(epoch < oldest for epoch in self._counted):
             with self._store.transaction() as transaction:

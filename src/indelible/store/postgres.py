@@ -35,6 +35,7 @@ from indelible.store.postgres_session import (
     is_lost,
     translate,
 )
+from indelible.store.postgres_trip import Trips
 from indelible.store.postgres_write import PostgresTransaction
 
 GUARDS_KEPT = 4
@@ -64,6 +65,7 @@ class PostgresStore:
         self._tidy_at = time.monotonic() + TIDY_SECONDS
         self._writing = threading.Lock()
         self._writer: AnyConnection | None = None
+        self._trips: Trips | None = None  # of the writer's session
         self._guards: queue.LifoQueue[AnyConnection] = queue.LifoQueue(GUARDS_KEPT)
         try:
             self._writer = self._open()
@@ -129,14 +131,16 @@ class PostgresStore:
         if self._writer is not None:
             with suppress(psycopg.Error):
                 self._writer.close()
-        self._writer = None
+        self._writer = self._trips = None
 
     @contextmanager
     def transaction(self) -> Iterator[PostgresTransaction]:
         """See `Store`."""
         with self._writing:
             session = self._session()
-            transaction = PostgresTransaction(session)
+            if self._trips is None or self._trips.session is not session:
+                self._trips = Trips(session)
+            transaction = PostgresTransaction(self._trips)
             try:
                 yield transaction
                 transaction.flush()

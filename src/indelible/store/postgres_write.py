@@ -9,19 +9,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from psycopg import Cursor
-
 from indelible.model.types import LogInfo
 from indelible.store.base import ChunkRow, HeadRow, KeyRow, Locked, LogKeyRow, NodeRow, SegmentRow, ViewRow
-from indelible.store.postgres_read import HEAD, TILE_HASHES, Row
-from indelible.store.postgres_session import AnyConnection, translate
+from indelible.store.postgres_read import HEAD, TILE_HASHES
+from indelible.store.postgres_session import translate
+from indelible.store.postgres_trip import Answer, Statement, Trips
 
 ALONE_LOCK = 0x616C6F6E  # "alon": of those who decide by what readers show
 TIDY_LOCK = 0x74696479  # "tidy"
 _WAIT = HEAD + "WHERE log = ANY(%s) ORDER BY log FOR UPDATE"
 _SKIP = _WAIT + " SKIP LOCKED"
 _CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-_VALUES = "SELECT name, value FROM meta WHERE name = ANY(%s)"
+_CLOCK_AND_VALUES = (
+    "SELECT c.now, m.name, m.value"
+    " FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) c"
+    " LEFT JOIN meta m ON m.name = ANY(%s)"
+)
 _PUT_META = "INSERT INTO meta VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 _PUT_HEAD = "UPDATE head SET size = %s, time = %s, time_floor = %s, root = %s, frontier = %s WHERE log = %s"
 _PUT_CHUNK = (
@@ -82,9 +85,9 @@ def _json(names: tuple[str, ...] | None) -> str | None:
 class PostgresTransaction:
     """Implements `store.base.Transaction`; valid only inside `PostgresStore.transaction`."""
 
-    def __init__(self, connection: AnyConnection) -> None:
-        self._connection = connection
-        self._queued: list[tuple[str, Sequence[Any]]] = [("BEGIN ISOLATION LEVEL READ COMMITTED", ())]
+    def __init__(self, trips: Trips) -> None:
+        self._trips = trips
+        self._queued: list[Statement] = [("BEGIN ISOLATION LEVEL READ COMMITTED", ())]
         self._announced = False
 
     # ------------------------------------------------------------------ the round trips
@@ -94,25 +97,18 @@ class PostgresTransaction:
         if self._queued:
             self._ask()
 
-    def _ask(self, *asked: tuple[str, Sequence[Any]]) -> list[Cursor[Row]]:
+    def _ask(self, *asked: Statement) -> list[Answer]:
         """Send what is queued and then statements whose answers are wanted, in one round trip."""
         queued, self._queued = [*self._queued, *asked], []
-        connection = self._connection
-        if len(queued) == 1:
-            return [self._execute(*queued[0])]
-        with connection.pipeline():
-            cursors = [self._execute(sql, values) for sql, values in queued]
-        return cursors[len(queued) - len(asked) :]
-
-    def _execute(self, sql: str, values: Sequence[Any]) -> Cursor[Row]:
-        return self._connection.execute(sql, values, binary=True)
+        answers = self._trips.go(queued)
+        return answers[len(queued) - len(asked) :]
 
     def _put(self, sql: str, *values: Any) -> None:
         self._queued.append((sql, values))
 
     def _changed(self, sql: str, *values: Any) -> int:
-        (cursor,) = self._ask((sql, values))
-        return cursor.rowcount
+        (answer,) = self._ask((sql, values))
+        return answer.changed
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -124,7 +120,7 @@ class PostgresTransaction:
             self.flush()
         except BaseException as error:
             told = translate(error)
-            if not self._connection.closed:
+            if not self._trips.session.closed:
                 self._undo_part()
             raise told from error
 
@@ -141,19 +137,21 @@ class PostgresTransaction:
 
     def lock_heads(self, logs: Sequence[int]) -> Mapping[int, HeadRow]:
         """See `Transaction`."""
-        (cursor,) = self._ask((_WAIT, (sorted(logs),)))
-        return _heads(cursor)
+        (answer,) = self._ask((_WAIT, (sorted(logs),)))
+        return _heads(answer)
 
     def lock(self, logs: Sequence[int], waited: Sequence[int], names: Sequence[str]) -> Locked:
         """See `Transaction`. One round trip; each statement sees what was committed before it began."""
-        asked: list[tuple[str, Sequence[Any]]] = [(_CLOCK, ()), (_VALUES, (list(names),))]
+        asked: list[Statement] = [(_CLOCK_AND_VALUES, (list(names),))]
         if logs:
             asked.insert(0, (_SKIP, (sorted(logs),)))
         if waited:
             asked.insert(0, (_WAIT, (sorted(waited),)))
-        *locked, clock, values = self._ask(*asked)
-        heads = {log: head for cursor in locked for log, head in _heads(cursor).items()}
-        return Locked(heads, dict(values.fetchall()), clock.fetchall()[0][0])
+        *locked, seen = self._ask(*asked)
+        heads = {log: head for answer in locked for log, head in _heads(answer).items()}
+        rows = seen.rows
+        values = {name: value for _, name, value in rows if name is not None}
+        return Locked(heads, values, rows[0][0])
 
     def alone(self) -> None:
         """See `Transaction`."""
@@ -161,8 +159,8 @@ class PostgresTransaction:
 
     def clock(self) -> int:
         """See `Transaction`."""
-        (cursor,) = self._ask((_CLOCK, ()))
-        micros: int = cursor.fetchall()[0][0]
+        (answer,) = self._ask((_CLOCK, ()))
+        micros: int = answer.rows[0][0]
         return micros
 
     # ------------------------------------------------------------------ logs
@@ -194,8 +192,8 @@ class PostgresTransaction:
     def trim(self, log: int, size: int) -> int:
         """See `Transaction`."""
         before, at = self._ask((_TRIMMED, (log,)), (_KEPT, (log, size + 1)))
-        trimmed: int = sum(row[0] for row in before.fetchall())
-        kept: int | None = at.fetchall()[0][0]
+        trimmed: int = sum(row[0] for row in before.rows)
+        kept: int | None = at.rows[0][0]
         if kept is None:
             return trimmed
         self._put(_TRIM, log, kept - 1)  # what the trigger lets go
@@ -215,8 +213,8 @@ class PostgresTransaction:
             self._announced = True
 
     def _insert(self, sql: str, values: Sequence[Any], what: str) -> int:
-        (cursor,) = self._ask((sql, values))
-        rows = cursor.fetchall()
+        (answer,) = self._ask((sql, values))
+        rows = answer.rows
         if not rows:
             raise KeyError(what)
         return int(rows[0][0])
@@ -268,8 +266,8 @@ class PostgresTransaction:
 
     def find_keys(self, digests: Sequence[bytes], epochs: Sequence[int]) -> Mapping[bytes, int]:
         """See `Transaction`."""
-        (cursor,) = self._ask((_FIND_KEYS, (list(epochs), list(digests))))
-        return dict(cursor.fetchall())
+        (answer,) = self._ask((_FIND_KEYS, (list(epochs), list(digests))))
+        return dict(answer.rows)
 
     def journal_keys(self, body: bytes) -> int:
         """See `Transaction`."""
@@ -292,10 +290,10 @@ class PostgresTransaction:
 
     def tidy(self, sql: str) -> None:
         """Run a statement of housekeeping, where no other process does now."""
-        (cursor,) = self._ask(("SELECT pg_try_advisory_xact_lock(%s)", (TIDY_LOCK,)))
-        if cursor.fetchall()[0][0]:
+        (answer,) = self._ask(("SELECT pg_try_advisory_xact_lock(%s)", (TIDY_LOCK,)))
+        if answer.rows[0][0]:
             self._put(sql)
 
 
-def _heads(cursor: Cursor[Row]) -> dict[int, HeadRow]:
-    return {row[0]: HeadRow(*row[1:]) for row in cursor.fetchall()}
+def _heads(answer: Answer) -> dict[int, HeadRow]:
+    return {row[0]: HeadRow(*row[1:]) for row in answer.rows}
