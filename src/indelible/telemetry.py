@@ -2,16 +2,17 @@
 
 Every metric stands here, so that one file is the list an operator can alert on. Counters end in `_total`,
 durations are seconds, sizes bytes. Nothing in a label comes from a tenant: a label's values are bounded by
-the code, or by the operator's witness policy. This module imports nothing of ours; every layer may import it.
+the code, by the operator's witness policy, or, where they are ids of views, by the limit `metrics_views`.
+This module imports nothing of ours; every layer may import it.
 """
 
 import logging
 import sys
 from bisect import bisect_left
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextvars import ContextVar
 from itertools import accumulate
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 import structlog
 from prometheus_client import (
@@ -22,7 +23,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -129,11 +130,55 @@ query_seconds = _histogram("query_seconds", "One question in WebAssembly.", _REQ
 resident_views_bytes = _gauge("resident_views_bytes", "Linear memory of the views that are resident.")
 
 
+class ViewFigures(NamedTuple):
+    """What one version of a view has cost since it first came into memory here, and how it stands."""
+
+    log_id: str
+    view_id: str
+    version: int
+    events: int
+    fold_seconds: float
+    fuel: int
+    queries: int
+    query_seconds: float
+    memory_bytes: int
+    behind: int  # events of the log that it has yet to fold
+
+
+_OF_A_VIEW = (
+    ("view_events_total", "Events that a view folded.", "events"),
+    ("view_fold_seconds_total", "Time in which a view folded them.", "fold_seconds"),
+    ("view_fuel_total", "Fuel that a view used, about one an instruction.", "fuel"),
+    ("view_queries_total", "Questions that were put to a view.", "queries"),
+    ("view_query_seconds_total", "Time that they took in WebAssembly.", "query_seconds"),
+    ("view_memory_bytes", "Linear memory of a view, 0 when it is not in memory.", "memory_bytes"),
+    ("view_behind_events", "Events of its log that a view has yet to fold.", "behind"),
+)
+
+
+class Views(Collector):
+    """The metrics a view, of those used last. `source` gives their figures when they are asked for."""
+
+    def __init__(self) -> None:
+        self.source: Callable[[], Iterable[ViewFigures]] = tuple
+
+    def collect(self) -> Iterator[Metric]:
+        """Give all of them, as the library collects them."""
+        views = list(self.source())
+        for name, says, member in _OF_A_VIEW:
+            made = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            family = made(f"indelible_{name}", says, labels=["log_id", "view_id", "version"])
+            for view in views:
+                labels = [view.log_id, view.view_id, str(view.version)]
+                family.add_metric(labels, getattr(view, member))
+            yield family
+
+
 class Requests(Collector):
     """Requests answered by route and status, and their times by route.
 
     Plain numbers until they are asked for, since the library's own take a lock for each: a tenth of an
-    append's time. Used by the event loop's thread alone.
+    append's time. Noted by the event loop's thread alone; collected by any.
     """
 
     def __init__(self) -> None:
@@ -172,6 +217,8 @@ class Requests(Collector):
 # HTTP
 requests = Requests()
 REGISTRY.register(requests)
+views = Views()
+REGISTRY.register(views)
 
 
 def render_metrics() -> bytes:

@@ -48,7 +48,7 @@ class Log:
         size = len(self.events)
         return size, self.root_at(0, size)
 
-    def read(self, _log: int, after_sequence: int, max_events: int, _max_bytes: int) -> Columns:
+    def read(self, log: int, after_sequence: int, max_events: int, max_bytes: int) -> Columns:
         """A run of events, written in turns by two writers."""
         self.reads += 1
         run = self.events[after_sequence : after_sequence + max_events]
@@ -77,6 +77,11 @@ class View:
     def memory_bytes(self) -> int:
         """Grows by a byte an event."""
         return 100 + self.folded
+
+    @property
+    def fuel_used(self) -> int:
+        """A unit a call."""
+        return 1
 
     def append(self, batch: Batch) -> None:
         """Fold, or fail as the payload says."""

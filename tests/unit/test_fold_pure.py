@@ -11,7 +11,7 @@ from indelible.fold import cache
 from indelible.fold.errors import Aborted, GuestTrap, NotAView, TooLargeToLift
 from indelible.fold.guest import Rung, ladder
 from indelible.fold.machine_world import content_type_of, question_bytes
-from indelible.fold.memory import parse_regions
+from indelible.fold.memory import parse_regions, size_at
 from indelible.fold.scan import scan
 from indelible.fold.signature import find_interface, refused_imports
 from indelible.fold.text import clean
@@ -163,6 +163,12 @@ def test_memories_are_found_in_a_map_of_the_process() -> None:
 7f3000020000-7f3200000000 ---p 00000000 00:00 0
 """.splitlines()
     assert parse_regions(lines) == {0x7F1000000000: 0x50000}
+    assert parse_regions(lines, frozenset(lines)) == {}
+    text = b"\n" + b"".join(line + b"\n" for line in lines)
+    assert size_at(text, 0x7F1000000000) == 0x50000
+    for other in (0x7F0000000000, 0x7F1000050000, 0x7F2000000000, 0x7F3000000000):
+        assert size_at(text, other) is None
+    assert size_at(text, 0x1234) is None
 
 
 def test_the_ladder_shares_one_limit() -> None:

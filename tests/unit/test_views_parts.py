@@ -14,6 +14,7 @@ from indelible.views.fair import FairQueue
 from indelible.views.ports import Columns
 from indelible.views.room import Room
 from indelible.views.turns import Again, Ticket, Turns, Urgency
+from indelible.views.yielding import Yielding
 
 WRITERS = [bytes([number]) * 16 for number in range(3)]
 EVENTS = Columns(1, [10, 20, 30, 40], Packed.of([b"a", b"bb", b"", b"\xff"]), WRITERS, [2, 0, 2, 0])
@@ -220,3 +221,107 @@ def test_a_tenant_that_holds_all_threads_does_not_hold_the_reserve() -> None:
     release.set()
     assert within(5, lambda: ran == ["other", "greedy"])
     assert turns.stop(5)
+
+
+def test_no_workspace_has_more_than_half_of_the_threads() -> None:
+    """Four threads and nobody else: two turns of one workspace run, and the third waits for one to end."""
+    release = threading.Event()
+    guard = threading.Lock()
+    inside, most, ran = 0, 0, 0
+
+    def hold() -> None:
+        nonlocal inside, most, ran
+        with guard:
+            inside += 1
+            most = max(most, inside)
+        release.wait(10)
+        with guard:
+            inside, ran = inside - 1, ran + 1
+
+    turns = Turns(4, 0)
+    turns.start()
+    for _ in range(4):
+        turns.wake(Ticket("greedy", hold), Urgency.ANSWER)
+    other = threading.Event()
+    turns.wake(Ticket("other", other.set), Urgency.LOOK)
+    assert other.wait(5)
+    assert within(5, lambda: inside == 2)
+    release.set()
+    assert within(5, lambda: ran == 4)
+    assert turns.stop(5)
+    assert most == 2
+
+
+class Busy(Yielding):
+    """A process that always has something else to do."""
+
+    is_busy = True
+
+    def __init__(self, pause: float) -> None:
+        super().__init__()
+        self.pause = pause
+
+    def took(self, _seconds: float, _cpu_seconds: float) -> float:
+        """Pause as long as was said."""
+        return self.pause
+
+
+def test_beside_live_traffic_one_replay_runs_and_questions_do_not_wait_for_its_pause() -> None:
+    """A second replay waits for the first and for its pause; an answer comes meanwhile."""
+    release, answered = threading.Event(), threading.Event()
+    replays: list[str] = []
+
+    def replay(name: str) -> Callable[[], None]:
+        def turn() -> None:
+            replays.append(name)
+            release.wait(10)
+
+        return turn
+
+    turns = Turns(2, 2, yielding=Busy(pause=3_600))
+    turns.start()
+    for name in ("a", "b"):
+        turns.wake(Ticket(name, replay(name)), Urgency.REPLAY)
+    turns.wake(Ticket("c", answered.set), Urgency.ANSWER)
+    assert answered.wait(5)
+    assert within(5, lambda: replays == ["a"])
+    release.set()
+    again = threading.Event()
+    turns.wake(Ticket("d", again.set), Urgency.FOLLOW)
+    assert again.wait(5)
+    assert replays == ["a"]
+    assert turns.stop(5)
+
+
+def test_a_replay_goes_on_when_its_pause_is_over() -> None:
+    """Nobody needs to wake anything: the threads wait no longer than the pause."""
+    turns = Turns(1, 0, yielding=Busy(pause=0.02))
+    left = 5
+
+    def turn() -> Again | None:
+        nonlocal left
+        left -= 1
+        return Again(Urgency.REPLAY) if left else None
+
+    turns.start()
+    turns.wake(Ticket("w", turn), Urgency.REPLAY)
+    assert within(5, lambda: left == 0)
+    assert turns.stop(5)
+
+
+def test_replays_pause_by_what_all_else_uses_and_not_by_what_they_use_themselves() -> None:
+    """No pause on a quiet server; beside a core of other work they have a fifth of the time."""
+    clock, cpu = 0.0, 0.0
+    yielding = Yielding(lambda: clock, lambda: cpu)
+
+    def took(others_cpu: float) -> float:
+        nonlocal clock, cpu
+        clock, cpu = clock + 0.1, cpu + 0.1 + others_cpu
+        return yielding.took(0.1, 0.1)
+
+    assert took(0.0) == 0
+    assert not yielding.is_busy
+    assert took(0.02) == 0
+    assert 0.3 < took(0.1) < 0.5
+    assert yielding.is_busy
+    assert took(0.0) == 0

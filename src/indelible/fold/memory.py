@@ -6,11 +6,13 @@ instance is made are its memories (proc(5), /proc/pid/maps). Two instances made 
 taken for one another, so the making is watched one at a time; if another takes longer than half a second,
 the watch goes on beside it, and the sum over both is still right.
 
-Where the map cannot be read, or a memory is not found, its whole share of the limit is counted.
+With a thousand instances the map has thousands of lines: only what is new in it, or the lines of one memory,
+are looked at closely. Where the map cannot be read, or a memory is not found, its whole share of the limit is
+counted.
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,15 +23,15 @@ _WAIT_SECONDS = 0.5
 _watching = threading.Lock()
 
 
-def parse_regions(lines: Sequence[bytes]) -> Mapping[int, int]:
+def parse_regions(lines: Sequence[bytes], known: Collection[bytes] = ()) -> Mapping[int, int]:
     """Return start and size in bytes of every run that looks like a linear memory.
 
     `lines` are those of /proc/self/maps: `start-end perms …`, ordered by address. Only the few without access
-    are looked at closely, and what stands right before them.
+    are looked at closely, and what stands right before them; of these, those that are not `known` lines.
     """
     regions = {}
     for place, line in enumerate(lines):
-        if b" ---p " not in line:
+        if b" ---p " not in line or line in known:
             continue
         start, end = _span(line)
         if end - start < _INACCESSIBLE_BYTES:
@@ -38,6 +40,24 @@ def parse_regions(lines: Sequence[bytes]) -> Mapping[int, int]:
         if first < start:
             regions[first] = start - first
     return regions
+
+
+def size_at(text: bytes, start: int) -> int | None:
+    """Return the size in bytes of the memory that begins at `start`, by the text of the map; None without."""
+    at = text.find(b"\n%x-" % start) + 1
+    end = start
+    while at > 0:
+        stop = text.find(b"\n", at)
+        line = text[at:stop]
+        first, last = _span(line)
+        if first != end:
+            return None
+        if b" ---p " in line:
+            return end - start if end > start and last - first >= _INACCESSIBLE_BYTES else None
+        if b" rw" not in line:
+            return None
+        end, at = last, stop + 1
+    return None
 
 
 def _span(line: bytes) -> tuple[int, int]:
@@ -56,11 +76,12 @@ def _run_before(lines: Sequence[bytes], place: int, end: int) -> int:
     return end
 
 
-def _regions() -> Mapping[int, int]:
+def _map() -> bytes:
+    """The map's text, after a line feed: so each line begins with one."""
     try:
-        return parse_regions(_MAPS.read_bytes().splitlines())
+        return b"\n" + _MAPS.read_bytes()
     except OSError:
-        return {}
+        return b"\n"
 
 
 @contextmanager
@@ -87,12 +108,15 @@ class Region:
     def observe(self) -> Iterator[None]:
         """Watch while an instance is made; the memories that appear are its own."""
         with undisturbed():
-            before = _regions()
+            before = _map()
             yield
-            self._starts = frozenset(_regions()) - frozenset(before)
+            after = _map().splitlines()
+        appeared = parse_regions(after, frozenset(before.splitlines()))
+        # One that was there before has only grown: it is another's.
+        self._starts = frozenset(start for start in appeared if b"\n%x-" % start not in before)
 
     def size(self, memories: int, share_bytes: int) -> int:
         """Return the bytes in use; of `memories` allowed ones, those not found count as `share_bytes`."""
-        regions = _regions()
-        found = [regions[start] for start in self._starts if start in regions]
+        text = _map()
+        found = [size for start in self._starts if (size := size_at(text, start)) is not None]
         return sum(found) + max(0, memories - len(found)) * share_bytes

@@ -131,6 +131,7 @@ class Limits:
     view_stack_bytes: int = 1 * MIB
     fold_batch_events: int = 1_000
     fold_batch_bytes: int = 4 * MIB
+    shared_read_bytes: int = 32 * MIB  # events kept for the other views of a log that more than one follows
     fold_batch_seconds: float = 10.0
     fold_fuel_per_batch: int = 2_000_000_000  # an endless loop uses it up well before the seconds above
     query_seconds: float = 5.0
@@ -152,6 +153,7 @@ class Limits:
     fold_threads: int = 2
     fold_threads_reserve: int = 2  # more of them, only for workspaces that have none running
     questions_per_view: int = 256  # waiting ones
+    metrics_views: int = 1_000  # views that have metrics of their own: those that were used last
 
     # Notes and proofs that are read, from anyone
     note_bytes: int = 256 * KIB  # 16 post-quantum signatures take about 110 KiB

@@ -23,12 +23,15 @@ class FairQueue(Generic[Item]):
         """Add an item; urgency 0 is the most urgent class."""
         self._classes[urgency].setdefault(group, deque()).append(item)
 
-    def pop(self, busy: Collection[Hashable] = ()) -> Item | None:
-        """Take the next item of a group that is not in `busy`, or None."""
+    def pop(self, busy: Collection[Hashable] = (), classes: int | None = None) -> Item | None:
+        """Take the next item of a group that is not in `busy`, of the first `classes` (default: all).
+
+        None when there is none.
+        """
         self._taken += 1
         patient = self._taken % self._patience == 0
-        order = reversed(self._classes) if patient else iter(self._classes)
-        for groups in order:
+        open_ones = self._classes[:classes]
+        for groups in reversed(open_ones) if patient else open_ones:
             group = next((each for each in groups if each not in busy), None)
             if group is not None:
                 return self._take(groups, group)

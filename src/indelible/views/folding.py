@@ -24,6 +24,7 @@ from indelible.fold.types import Answer, Compiled, Question
 from indelible.model.limits import Limits
 from indelible.views import refusals
 from indelible.views.batches import count, cut, pieces, to_batch
+from indelible.views.figures import Figures
 from indelible.views.opening import NotNow, Opener
 from indelible.views.ports import Columns, EventSource, Host, Instance, Objects
 from indelible.views.snapshots import Manifest, Shelf, SnapshotRefused
@@ -66,6 +67,7 @@ class Folding:
         self.memory_bytes = 0  # of the instance, or else what it held when it was last kept
         self.was_live = False
         self.rate = 0.0  # events a second, of late
+        self.figures = Figures()
         self._source = source
         self._shelf = Shelf(objects, deployment, limits)
         self._opener = Opener(deployment, source, self._shelf, host, load_component)
@@ -232,6 +234,7 @@ class Folding:
         events = count(columns)
         self.applied = columns.first_sequence + events - 1
         assert self._instance is not None  # noqa: S101 - it has just folded
+        self.figures.folded(events, seconds, self._instance.fuel_used)
         if self._now() >= self._measure_at:
             self._measure()
         if events >= self._limits.fold_batch_events // 2 and seconds > 0:
@@ -295,6 +298,7 @@ class Folding:
         assert instance is not None  # noqa: S101 - the follower opens before it asks
         covered = ("at-sequence", str(self.applied))
         asked = Question(question.params, question.body, (*question.facts, covered))
+        began = self._now()
         try:
             with telemetry.query_seconds.time():
                 return instance.query(asked)
@@ -307,6 +311,7 @@ class Folding:
         except Aborted as error:
             raise refusals.too_slow(view, self._limits.query_seconds) from error
         finally:
+            self.figures.answered(self._now() - began, instance.fuel_used)
             if not instance.usable:
                 self.discard()
 

@@ -11,6 +11,7 @@ import structlog
 from indelible.model.errors import Problem
 from indelible.model.limits import Limits
 from indelible.views import refusals
+from indelible.views.figures import Figures
 from indelible.views.folding import Folding
 from indelible.views.inbox import Asked, Awaited, Inbox
 from indelible.views.opening import NotNow
@@ -94,6 +95,16 @@ class Follower:
     def applied(self) -> int:
         """The last event folded."""
         return self._folding.applied
+
+    @property
+    def behind(self) -> int:
+        """How many events of the log it has yet to fold."""
+        return max(0, self._head() - self._folding.applied)
+
+    @property
+    def figures(self) -> Figures:
+        """What it has cost."""
+        return self._folding.figures
 
     @property
     def size_hint_bytes(self) -> int:
@@ -364,5 +375,6 @@ class Follower:
         if self.is_asked and (behind > 0 or self._inbox.has_ready(applied)):
             return Again(Urgency.ANSWER if near else Urgency.ASKED)
         if behind > 0:
-            return Again(Urgency.FOLLOW if near else Urgency.REPLAY)
+            # What was at the head once keeps up with what comes, and does not hold back for it.
+            return Again(Urgency.FOLLOW if near or self._reached else Urgency.REPLAY)
         return None

@@ -57,6 +57,10 @@ class Instance(Protocol):
         """Linear memory that it holds."""
 
     @property
+    def fuel_used(self) -> int:
+        """Fuel that the last call used; 0 when it is gone."""
+
+    @property
     def usable(self) -> bool:
         """False once a call has left it in an unknown state."""
 

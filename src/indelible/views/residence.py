@@ -16,13 +16,15 @@ from indelible import telemetry
 from indelible.fold.types import Answer, Compiled, Question
 from indelible.model.clock import SYSTEM_CLOCK, Clock
 from indelible.model.limits import Limits
-from indelible.views import refusals
+from indelible.telemetry import ViewFigures
+from indelible.views import figures, refusals
 from indelible.views.folding import Folding
 from indelible.views.follower import Follower
 from indelible.views.inbox import Asked, Awaited
 from indelible.views.pending import Promise
 from indelible.views.ports import EventSource, Host, Objects
 from indelible.views.room import Room
+from indelible.views.shared_reads import SharedReads
 from indelible.views.turns import Ticket, Turns, Urgency
 from indelible.views.types import NOT_BEGUN, Deployment, Follow
 
@@ -61,7 +63,9 @@ class Residence:
         limits: Limits,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._source = source
+        self._source = SharedReads(
+            source, limits.shared_read_bytes, lambda log: len(self._by_log.get(log, ())) > 1
+        )
         self._objects = objects
         self._host = host
         self._load = load_component
@@ -85,6 +89,7 @@ class Residence:
         """Begin to follow; to be called on the event loop that all other calls will come from."""
         self._loop = asyncio.get_running_loop()
         self._turns.start()
+        telemetry.views.source = self._figures
         self._tasks = [self._loop.create_task(self._warm()), self._loop.create_task(self._tend())]
 
     async def stop(self, grace_seconds: float | None = None) -> None:
@@ -104,6 +109,8 @@ class Residence:
             follower.leave()
         while any(each.resident for each in everyone) and time.monotonic() < end:  # noqa: ASYNC110 - threads end it
             await asyncio.sleep(0.01)
+        if telemetry.views.source == self._figures:
+            telemetry.views.source = tuple
         for follower in everyone:
             follower.interrupt()
         if await asyncio.to_thread(self._turns.stop, STOP_TURN_SECONDS):
@@ -268,12 +275,12 @@ class Residence:
                 written = now
                 await self._remember_recent()
 
+    def _figures(self) -> Iterable[ViewFigures]:
+        return figures.shown(list(self._followers.values()), self._limits.metrics_views)
+
     def _lag(self) -> int:
         """Events that views in memory have yet to fold."""
-        followers = (each for each in self._followers.values() if each.resident)
-        return sum(
-            max(0, self._source.committed(each.deployment.log)[0] - each.applied) for each in followers
-        )
+        return sum(each.behind for each in self._followers.values() if each.resident)
 
     async def _remember_recent(self) -> None:
         try:

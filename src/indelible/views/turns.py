@@ -3,11 +3,13 @@
 import heapq
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable
 from enum import IntEnum
 from typing import NamedTuple
 
 from indelible.views.fair import FairQueue
+from indelible.views.yielding import Yielding
 
 
 class Urgency(IntEnum):
@@ -33,14 +35,14 @@ Turn = Callable[[], Again | None]
 class Ticket:
     """A view's place among the turns. Its fields belong to `Turns` and its lock."""
 
-    __slots__ = ("again", "generation", "group", "queued", "running", "turn")
+    __slots__ = ("again", "generation", "group", "queued", "running", "turn")  # running: with which urgency
 
     def __init__(self, group: Hashable, turn: Turn) -> None:
         self.group = group
         self.turn = turn
         self.queued: Urgency | None = None
         self.again: Urgency | None = None
-        self.running = False
+        self.running: Urgency | None = None
         self.generation = 0
 
 
@@ -48,12 +50,22 @@ class Turns:
     """The fold threads.
 
     `threads` run whatever comes next. `reserve` more run only for groups (workspaces) that have no turn
-    running, so that one tenant's long questions cannot hold all threads.
+    running, and no group has more than half of all, so that one tenant's long questions cannot hold them.
+    Replays that nobody waits for hold back while the process has other work (`Yielding`).
     A turn must not raise.
     """
 
-    def __init__(self, threads: int, reserve: int, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        threads: int,
+        reserve: int,
+        now: Callable[[], float] = time.monotonic,
+        yielding: Yielding | None = None,
+    ) -> None:
         self._threads = threads
+        self._share = max(1, (threads + reserve) // 2)
+        self._yielding = yielding or Yielding()
+        self._replay_from = 0.0  # no replay begins before
         self._now = now
         self._changed = threading.Condition()
         self._queue: FairQueue[tuple[Ticket, int]] = FairQueue(len(Urgency))
@@ -88,7 +100,7 @@ class Turns:
             self._wake(ticket, urgency)
 
     def _wake(self, ticket: Ticket, urgency: Urgency) -> None:
-        if ticket.running:
+        if ticket.running is not None:
             if ticket.again is None or urgency < ticket.again:
                 ticket.again = urgency
         elif ticket.queued is None or urgency < ticket.queued:
@@ -99,7 +111,9 @@ class Turns:
 
     def _work(self) -> None:
         while (ticket := self._next()) is not None:
-            self._done(ticket, ticket.turn())
+            began, cpu_began = self._now(), time.thread_time()
+            again = ticket.turn()
+            self._done(ticket, again, self._now() - began, time.thread_time() - cpu_began)
 
     def _next(self) -> Ticket | None:
         with self._changed:
@@ -108,8 +122,15 @@ class Turns:
                 ticket = self._pop()
                 if ticket is not None:
                     return ticket
-                self._changed.wait(self._later[0][0] - self._now() if self._later else None)
+                self._changed.wait(self._seconds_to_wait())
             return None
+
+    def _seconds_to_wait(self) -> float | None:
+        now = self._now()
+        times = [self._later[0][0]] if self._later else []
+        if self._replay_from > now:
+            times.append(self._replay_from)
+        return max(0.0, min(times) - now) if times else None
 
     def _ring(self) -> None:
         while self._later and self._later[0][0] <= self._now():
@@ -117,20 +138,32 @@ class Turns:
             self._wake(ticket, urgency)
 
     def _pop(self) -> Ticket | None:
-        busy = set(self._running.values()) if len(self._running) >= self._threads else ()
-        while (entry := self._queue.pop(busy)) is not None:
+        groups = Counter(self._running.values())
+        most = self._share if len(self._running) < self._threads else 1
+        busy = {group for group, turns in groups.items() if turns >= most}
+        classes = Urgency.REPLAY if self._replays_wait() else None
+        while (entry := self._queue.pop(busy, classes)) is not None:
             ticket, generation = entry
             if ticket.queued is not None and ticket.generation == generation:
-                ticket.queued = None
-                ticket.running = True
+                ticket.running, ticket.queued = ticket.queued, None
                 self._running[ticket] = ticket.group
                 return ticket
         return None
 
-    def _done(self, ticket: Ticket, again: Again | None) -> None:
+    def _replays_wait(self) -> bool:
+        """Whether replays, and what is less urgent, must hold back."""
+        if self._replay_from > self._now():
+            return True
+        replaying = any(ticket.running is Urgency.REPLAY for ticket in self._running)
+        return replaying and self._yielding.is_busy
+
+    def _done(self, ticket: Ticket, again: Again | None, seconds: float, cpu_seconds: float) -> None:
         with self._changed:
-            ticket.running = False
+            if ticket.running is Urgency.REPLAY:
+                self._replay_from = self._now() + self._yielding.took(seconds, cpu_seconds)
+            ticket.running = None
             del self._running[ticket]
+            self._changed.notify()  # what waited for this one's place: a replay, or one of the same group
             if ticket.again is not None:
                 self._wake(ticket, ticket.again)
                 ticket.again = None
