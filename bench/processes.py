@@ -35,6 +35,11 @@ class Ours(NamedTuple):
         """A client with the root key."""
         return httpx.Client(base_url=self.url, headers=self.headers, timeout=120)
 
+    def cpu_seconds(self) -> float:
+        """Processor time of the process so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def own_memory_bytes(self) -> int:
         """Resident memory of the process that is not shared file pages."""
         status = Path(f"/proc/{self.pid}/status").read_text()

@@ -1,6 +1,6 @@
 """Measure everything that the README promises, beside the peer in the same run, and write bench/RESULTS.md.
 
-.venv/bin/python -m bench.run            # everything, about eight minutes
+.venv/bin/python -m bench.run            # everything, about twelve minutes
 .venv/bin/python -m bench.run --quick    # shorter, nothing is written
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import guests, scale, scenarios, turns
+from bench import views as measured
 from bench.load import Result, require_wrk
 from bench.pace import Pace
 from bench.processes import ours, peer, postgres, postgres_binaries
@@ -191,14 +192,6 @@ def views(report: Report, work: Path, events: int) -> None:
             "replay of a log of single appends into compliance-report",
             f"{result['events_per_second']:,.0f} events/s ({result['events']:,.0f} events)",
         )
-        small = scenarios.make_log(server, "guests")
-        scenarios.fill(server, small, min(events, 200_000))
-        for name, component, wanted in guests.components():
-            if isinstance(component, str):
-                report.add(f"replay into a {name} guest", f"not run: {component}")
-                continue
-            result = scenarios.replay(server, small, f"guest-{name}".lower(), component)
-            report.add(f"replay into a {name} guest", f"{result['events_per_second']:,.0f} events/s", wanted)
     with ours(data) as server:
         report.add(
             f"start with {events:,} events and a snapshot",
@@ -220,6 +213,58 @@ def views(report: Report, work: Path, events: int) -> None:
         if scenarios.view_memory_bytes(server, log, "compliance-report"):
             raise RuntimeError("the long view came into memory although nobody asked it")
         report.add(f"server's own memory at {events:,} events, no view in it", mib(own), "does not grow")
+    grown(report, data, log, events)
+
+
+def many_views(report: Report, work: Path, events: int) -> None:
+    """What views cost: guest languages, `report`, twenty of one log, a cold one, and one of a long log."""
+    with ours(work / "many") as server:
+        log = scenarios.make_log(server, "views")
+        scenarios.fill(server, log, events)
+        for language, found in measured.guest_languages(server, log).items():
+            what = f"{language} guest over {events:,} events"
+            wanted = "" if language == "Rust" else "40,000 events/s"
+            report.add(what, found if isinstance(found, str) else folded(found), wanted)
+        plain = measured.plain_python(events)
+        report.add("the same fold in plain Python, payloads in memory, not kept", f"{plain:,.0f} events/s")
+        compared = measured.report(server, log)
+        times = compared.compliance.per_second / compared.report.per_second
+        report.add("`report`, object-lifecycle, by turns with the next", folded(compared.report))
+        report.add("`compliance-report` on the same log", folded(compared.compliance))
+        report.add("`report` takes as long as `compliance-report`", f"{times:.2f} times", "2 times")
+        rust = next(component for _, component, _ in guests.components())
+        if isinstance(rust, bytes):
+            took = measured.twenty(server, log, rust)
+            report.add(
+                f"{measured.VIEWS} views of one log against {measured.VIEWS} times one",
+                f"{took.all_cpu / took.one_cpu / measured.VIEWS:.2f} times its CPU,"
+                f" {took.all_seconds / took.one_seconds / measured.VIEWS:.2f} times its seconds",
+                "1.3 times",
+            )
+    seconds = measured.cold(work / "cold", events)
+    report.add(f"first answer of a cold view of {events:,} events", f"{seconds:.2f} s", "under 2 s")
+
+
+def folded(one: measured.Folded) -> str:
+    """A replay in words."""
+    return f"{one.per_second:,.0f} events/s, {mib(one.memory_bytes)}, query p50 {one.query_ms:.1f} ms"
+
+
+def grown(report: Report, data: Path, log: str, events: int) -> None:
+    """The long log twice as long, while its view follows; then a start, and a first answer."""
+    with ours(data) as server:
+        scenarios.fill(server, log, events)
+        asked = scenarios.append_then_query(server, log, 200)
+        held = scenarios.view_memory_bytes(server, log, "compliance-report")
+        report.add(
+            f"compliance-report at {2 * events:,} events",
+            f"query p50 {asked['query_p50_ms']:.1f} ms, p99 {asked['query_p99_ms']:.1f} ms,"
+            f" {mib(held)} of view memory",
+        )
+    with ours(data) as server, server.client() as client:
+        started = time.perf_counter()
+        client.post(f"{log}/views/compliance-report/query", params={"actor": "probe_1"}).raise_for_status()
+        report.add("its first answer after a start", f"{time.perf_counter() - started:.2f} s")
 
 
 def evidence(report: Report, work: Path, events: int) -> None:
@@ -279,9 +324,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="short loads, a short log, nothing written")
-    parser.add_argument("--only", choices=("appends", "views", "verify"), help="one part; nothing written")
+    parser.add_argument(
+        "--only", choices=("appends", "views", "many", "verify"), help="one part; nothing written"
+    )
     options = parser.parse_args()
-    if options.only != "verify":
+    if options.only not in {"verify", "many"}:
         require_wrk()
     report, seconds, events = (
         Report(),
@@ -295,6 +342,8 @@ def main() -> None:
             appends(report, work, seconds)
         if options.only in {None, "views"}:
             views(report, work, events)
+        if options.only in {None, "many"}:
+            many_views(report, work, events // 5)
         if options.only in {None, "verify"}:
             evidence(report, work, events // 5)
     finally:
