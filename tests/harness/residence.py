@@ -223,6 +223,17 @@ class Process:
         answer, applied = await self.residence.query(name, 1, question, at_least=least)
         return answer.body.decode(), applied
 
+    async def ask_past(
+        self, name: str, upto: int | None, *wishes: str, seconds: float | None = None
+    ) -> tuple[str, int]:
+        """Query a view as it stood at an event, or at the head without being followed."""
+        view = next(view for view in self.views if view.name == name)
+        question = Question([(wish, "") for wish in wishes], "", ())
+        answer, applied = await self.residence.query_past(
+            view, question, upto=upto, at_least=len(self.log.events), timeout_seconds=seconds
+        )
+        return answer.body.decode(), applied
+
     async def refusal(self, name: str, *wishes: str) -> Problem:
         """Query, to be refused."""
         with pytest.raises(Problem) as caught:

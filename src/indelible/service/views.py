@@ -1,8 +1,9 @@
 """Asking a view: what the host keeps of the question, how fresh the answer must be, what it covers."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
-from indelible.fold.types import Answer, Question, World
+from indelible.fold.types import Question, World
 from indelible.model.errors import Problem
 from indelible.model.instants import format_micros
 from indelible.model.types import LogInfo
@@ -12,6 +13,10 @@ from indelible.service.types import Caller, QueryAnswer
 from indelible.service.versions import Versions
 from indelible.store.base import ViewRow
 from indelible.views import catalogue, window
+from indelible.views.refusals import Gone
+
+CHANGES_SURVIVED = 4
+"""How often the version that a question waits for may be replaced meanwhile before its caller is told."""
 
 
 class Views(Versions):
@@ -55,11 +60,13 @@ class Views(Versions):
             # Meanwhile a new version may have taken the place of the one that was found.
             row, asked = self._understand(caller, info, name, params)
         upto = await sequence_at(self._core, info, asked)
-        question = Question(asked.params, self._body(row, body), self._facts(info, asked, accept))
         at_least = asked.min_sequence if asked.stale else max(head, asked.min_sequence)
-        answer, applied = await self._put(info, row, question, upto, at_least, asked.wait_seconds)
-        label = f"{row.name}@{row.version} sha256:{row.component_sha256}"
-        return QueryAnswer(answer.content_type, answer.body, applied, label)
+        for _ in range(CHANGES_SURVIVED):
+            question = Question(asked.params, self._body(row, body), self._facts(info, asked, accept))
+            with suppress(Gone):
+                return await self._put(info, row, question, upto, at_least, asked.wait_seconds)
+            row, asked = self._understand(caller, info, name, params)
+        raise Gone("replaying", "This view changes its version all the time; ask again.", retry_after=1)
 
     async def _put(
         self,
@@ -69,7 +76,7 @@ class Views(Versions):
         upto: int | None,
         at_least: int,
         seconds: float | None,
-    ) -> tuple[Answer, int]:
+    ) -> QueryAnswer:
         """Put a question to the version that follows the log, or to a state that is made for it.
 
         That is for what stands at an event (`upto`) and for versions that are not followed: retired ones, and
@@ -77,13 +84,15 @@ class Views(Versions):
         """
         view_id, residence = view_id_of(row), self._residence
         if upto is None and residence.follows(view_id, row.version):
-            return await residence.query(
+            answer, applied = await residence.query(
                 view_id, row.version, question, at_least=at_least, timeout_seconds=seconds
             )
-        view = deployment_of(row, info)
-        return await residence.query_past(
-            view, question, upto=upto, at_least=at_least, timeout_seconds=seconds
-        )
+        else:
+            answer, applied = await residence.query_past(
+                deployment_of(row, info), question, upto=upto, at_least=at_least, timeout_seconds=seconds
+            )
+        label = f"{row.name}@{row.version} sha256:{row.component_sha256}"
+        return QueryAnswer(answer.content_type, answer.body, applied, label)
 
     def _understand(
         self, caller: Caller, info: LogInfo, name: str, params: Sequence[tuple[str, str]]

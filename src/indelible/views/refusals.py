@@ -5,6 +5,10 @@ from indelible.model.errors import Problem
 from indelible.views.types import Deployment, ViewError
 
 
+class Gone(Problem):
+    """The version went away while the question waited; whoever knows which one answers now may ask that."""
+
+
 def failed(view: Deployment, error: ViewError) -> Problem:
     """The view failed at one event, for good."""
     where = f"at event {error.sequence}" if error.sequence else "at its start"
@@ -100,7 +104,7 @@ def too_many_pasts(limit: int) -> Problem:
 
 def ended(view: Deployment) -> Problem:
     """The version went away while the question waited; another one may have taken its place."""
-    return Problem(
+    return Gone(
         "replaying", f"This version of {view.name} was replaced or deleted; ask again.", retry_after=1
     )
 
