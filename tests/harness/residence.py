@@ -49,9 +49,9 @@ class Log:
         return size, self.root_at(0, size)
 
     def read(self, _log: int, after_sequence: int, max_events: int, _max_bytes: int) -> Columns:
-        """A run of events, written in turns by two writers."""
+        """A run of events, written in turns by two writers; more than asked, as what was stored together."""
         self.reads += 1
-        run = self.events[after_sequence : after_sequence + max_events]
+        run = self.events[after_sequence : after_sequence + max_events + after_sequence % 3]
         first = after_sequence + 1
         places = [(first + offset) % 2 for offset in range(len(run))]
         times = [first + at for at in range(len(run))]

@@ -195,6 +195,7 @@ def test_what_nobody_asks_any_more_leaves_memory(tmp_path: Path) -> None:
         await process.ask_past("a", 2)
         await until(lambda: not process.residence._past.everyone())
         assert process.hosting.open_views == 1
+        assert f"views/a/1/{2:020d}.manifest" not in process.objects.list("views/a/"), "it keeps none"
         assert await process.ask_past("a", 2) == process.expected("", 2)
 
     run(tmp_path, story, limits)
