@@ -221,6 +221,18 @@ def test_views_from_the_command_line(shell: Shell) -> None:
     assert "report@1" in tables.err
     wrong = shell("query", "viewed", "report", "after=5")
     assert (wrong.code, "ambiguous_after" in wrong.err) == (1, True)
+    (only,) = shell("view", "versions", "viewed", "report", "--json").json["versions"]
+    assert (only["version"], only["state"], only["builtin"]) == (1, "active", "compliance-report")
+    assert "active" in shell("view", "versions", "viewed", "report").out
+    none = shell("view", "rollback", "viewed", "report")
+    assert (none.code, "there is none to go back to" in none.err) == (1, True)
+    assert shell("view", "rollback", "viewed", "report", "1", "--json").json["version"] == 1
+    shell("append", "viewed", "--event", EVENT)
+    then = shell("query", "viewed", "report", "--at", "1", "--version", "1")
+    assert "report@1" in then.err
+    assert "up to event 1" in then.err
+    now = shell("query", "viewed", "report")
+    assert "up to event 2" in now.err
     assert shell("view", "delete", "viewed", "report").code == 0
     assert shell("view", "status", "viewed", "report").code == 1
 

@@ -1,6 +1,7 @@
 """A deployment that was archived, and all that it answered: what a rebuilt copy must answer too."""
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,10 @@ from tests.harness.archiving import QUICK, archived, grow
 from tests.harness.asking import timeless
 from tests.harness.server import start_server
 
+from indelible.views import catalogue
+
+CUSTOM_SECTION = b"\x00\x03\x02v2"
+"""It changes nothing of a component but its digest."""
 KEYED = {"idempotency-key": "once"}
 
 
@@ -38,7 +43,10 @@ PATHS = (
     "/proof/range?first=250&last=600",
     "/tile/0/003",
     "/tile/entries/001",
+    "/views/report/versions",
 )
+PAST = ("at=300", "at=1100&version=2", "version=2")
+"""Questions to the report as it stood, and to the version of it that was rolled back."""
 
 
 def answers(http: httpx.Client, logs: list[str]) -> dict[str, bytes]:
@@ -55,7 +63,23 @@ def answers(http: httpx.Client, logs: list[str]) -> dict[str, bytes]:
     ]
     said = {path: answer.content for path, answer in found.items()}
     said["report"] = timeless(report.content)
+    when = http.get(f"{logs[0]}/events/300").json()["time"]  # not of the last batch: no floor is raised
+    for past in (*PAST, f"at={when}"):
+        answer = http.get(f"{logs[0]}/views/report/query?{past}")
+        assert answer.status_code == 200, answer.text
+        said[past] = timeless(answer.content)
     return {**said, "views": json.dumps(views).encode()}
+
+
+def _rolled_back(http: httpx.Client, view: str) -> None:
+    """Deploy a second version, and go back to the first when it has caught up."""
+    component = catalogue.builtin("compliance-report").component + CUSTOM_SECTION
+    assert http.post(view, content=component).status_code == 201
+    deadline = time.monotonic() + 60
+    while http.get(view).json()["version"] != 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert http.post(f"{view}/rollback").json()["version"] == 1
 
 
 def archived_deployment(data: Path, *options: str) -> Original:
@@ -70,6 +94,7 @@ def archived_deployment(data: Path, *options: str) -> Original:
             assert view.status_code == 201, view.text
             grow(http, logs[0], events)
         assert http.delete(f"{logs[0]}/views/gone").status_code in {200, 204}
+        _rolled_back(http, f"{logs[0]}/views/report")
         auditor = http.post("/keys", json={"label": "auditor", "scopes": ["read"], "logs": ["one"]}).json()
         revoked = http.post("/keys", json={"label": "revoked", "scopes": ["append"]}).json()
         with server.client(revoked["secret"]) as writer:

@@ -49,9 +49,9 @@ class Log:
         return size, self.root_at(0, size)
 
     def read(self, log: int, after_sequence: int, max_events: int, max_bytes: int) -> Columns:
-        """A run of events, written in turns by two writers."""
+        """A run of events, written in turns by two writers; more than asked, as what was stored together."""
         self.reads += 1
-        run = self.events[after_sequence : after_sequence + max_events]
+        run = self.events[after_sequence : after_sequence + max_events + after_sequence % 3]
         first = after_sequence + 1
         places = [(first + offset) % 2 for offset in range(len(run))]
         times = [first + at for at in range(len(run))]
@@ -226,6 +226,17 @@ class Process:
         question = Question([(wish, "") for wish in wishes], "", ())
         least = len(self.log.events) if at_least is None else at_least
         answer, applied = await self.residence.query(name, 1, question, at_least=least)
+        return answer.body.decode(), applied
+
+    async def ask_past(
+        self, name: str, upto: int | None, *wishes: str, seconds: float | None = None
+    ) -> tuple[str, int]:
+        """Query a view as it stood at an event, or at the head without being followed."""
+        view = next(view for view in self.views if view.name == name)
+        question = Question([(wish, "") for wish in wishes], "", ())
+        answer, applied = await self.residence.query_past(
+            view, question, upto=upto, at_least=len(self.log.events), timeout_seconds=seconds
+        )
         return answer.body.decode(), applied
 
     async def refusal(self, name: str, *wishes: str) -> Problem:

@@ -33,6 +33,7 @@ def test_exported_members() -> None:
         "Sighting",
         "UnexpectedAnswer",
         "Unreachable",
+        "Version",
         "View",
         "Workspace",
         "key_history",
@@ -58,5 +59,5 @@ def test_methods_of_the_client() -> None:
         "deploy", "deployment_checkpoint", "deployment_keys", "event", "events", "evidence",
         "follow_events", "head_proof", "inclusion", "keys", "log", "log_keys", "logs", "payload", "proof",
         "proof_of", "publish_proofs", "put_component", "query", "range_proof", "read_lines", "ready",
-        "revoke_key", "rotate_key", "stream_events", "view", "views", "workspaces",
+        "revoke_key", "roll_back", "rotate_key", "stream_events", "versions", "view", "views", "workspaces",
     }  # fmt: skip

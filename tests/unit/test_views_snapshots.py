@@ -7,7 +7,13 @@ import pytest
 
 from indelible.model.limits import DEFAULT_LIMITS
 from indelible.store.objects import LocalObjects
-from indelible.views.snapshots import Manifest, Shelf, SnapshotBroken, SnapshotRefused
+from indelible.views.snapshots import (
+    Manifest,
+    Shelf,
+    SnapshotBroken,
+    SnapshotRefused,
+    forget_versions,
+)
 from indelible.views.types import Deployment, ViewError
 
 VIEW = Deployment(
@@ -46,13 +52,41 @@ def test_parts_come_back_as_they_went(objects: LocalObjects, parts: tuple[str | 
 
 def test_only_the_newest_stay_with_their_parts(objects: LocalObjects) -> None:
     """Older ones go, parts and all, and so does what a writer that died had left before them."""
-    shelf = shelf_of(objects, snapshots_kept=2)
+    shelf = shelf_of(objects, snapshots_kept=2, snapshots_past=0)
     objects.put(f"{FOLDER}{1:020d}-00000-{'0' * 16}.part", b"left by a writer that died")
     for sequence in (2, 10, 9_999_999_999):
         write(shelf, sequence, f"state {sequence}", "more")
     assert [each.sequence for each in shelf.manifests()] == [9_999_999_999, 10]
     assert len(objects.list(FOLDER)) == 6
     assert [list(shelf.parts(each)) for each in shelf.manifests()][1] == ["state 10", "more"]
+
+
+def test_older_ones_stay_ever_further_apart_with_their_parts(objects: LocalObjects) -> None:
+    """Each that is kept has its parts, and none of the others has any."""
+    shelf = shelf_of(objects, snapshots_kept=2, snapshots_past=3)
+    for sequence in range(1, 41):
+        write(shelf, sequence, f"state {sequence}", "more")
+    stored = [each.sequence for each in shelf.manifests()]
+    assert stored[:2] == [40, 39]
+    assert len(stored) == 5
+    assert [next(iter(shelf.parts(each))) for each in shelf.manifests()] == [
+        f"state {each}" for each in stored
+    ]
+    assert len(objects.list(FOLDER)) == 15
+    assert stored[-1] < 30, "the oldest is older than the five newest"
+
+
+def test_what_another_node_is_writing_is_not_taken_for_left_over(objects: LocalObjects) -> None:
+    """Parts without a manifest stay while they are as new as the newest snapshots."""
+    shelf = shelf_of(objects, snapshots_kept=2, snapshots_past=3)
+    for sequence in (10, 20):
+        write(shelf, sequence, "state")
+    key = f"{FOLDER}{25:020d}-00000-{'0' * 16}.part"
+    objects.put(key, b"of a snapshot that is being written")
+    write(shelf, 30, "state")
+    assert key in objects.list(FOLDER)
+    write(shelf, 40, "state")
+    assert key not in objects.list(FOLDER)
 
 
 @pytest.mark.parametrize(
@@ -135,12 +169,35 @@ def test_a_failure_is_remembered_for_this_deployment_only(objects: LocalObjects)
     assert shelf.failure() is None
 
 
-def test_forgetting_removes_everything_of_a_version(objects: LocalObjects) -> None:
-    """And nothing of another."""
+def test_forgetting_a_view_removes_everything_of_all_its_versions(objects: LocalObjects) -> None:
+    """And nothing of another view."""
     shelf, other = shelf_of(objects), shelf_of(objects, VIEW._replace(version=2))
     write(shelf, 7, "state")
     shelf.write_failure(ViewError(8, "why"))
-    kept = write(other, 3, "other")
+    write(other, 3, "other")
+    another = shelf_of(objects, VIEW._replace(view_id="21111111-2222-3333-4444-555555555555"))
+    kept = write(another, 3, "another")
     shelf.forget()
-    assert objects.list(FOLDER) == []
-    assert list(other.manifests()) == [kept]
+    assert objects.list(f"views/{VIEW.view_id}/") == []
+    assert list(another.manifests()) == [kept]
+
+
+def test_snapshots_of_some_versions_go_and_where_they_failed_stays_known(objects: LocalObjects) -> None:
+    """Version 1 is not version 10."""
+    shelves = {version: shelf_of(objects, VIEW._replace(version=version)) for version in (1, 2, 10)}
+    for shelf in shelves.values():
+        write(shelf, 7, "state", "more")
+        shelf.write_failure(ViewError(8, "why"))
+    forget_versions(objects, VIEW.view_id, [1, 2])
+    assert [len(list(shelf.manifests())) for shelf in shelves.values()] == [0, 0, 1]
+    assert [shelf.failure() for shelf in shelves.values()] == [ViewError(8, "why")] * 3
+    assert not [key for key in objects.list(f"views/{VIEW.view_id}/1/") if key.endswith(".part")]
+
+
+def test_the_newest_at_or_before_an_event_is_found(objects: LocalObjects) -> None:
+    """What is beyond it is passed over, and stays."""
+    shelf = shelf_of(objects)
+    for sequence in (5, 9, 10):
+        write(shelf, sequence, "state")
+    found = {upto: [each.sequence for each in shelf.manifests(upto)] for upto in (0, 4, 5, 9, 10, 10**18)}
+    assert found == {0: [], 4: [], 5: [5], 9: [9, 5], 10: [10, 9, 5], 10**18: [10, 9, 5]}

@@ -152,7 +152,7 @@ def test_what_is_not_kept_goes_to_the_view_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["after", "before", "basis", "tz", "min_sequence", "consistency", "_x", "wait"]
+    "name", ["after", "at", "before", "basis", "tz", "min_sequence", "consistency", "_x", "wait"]
 )
 def test_a_host_parameter_given_twice_is_refused(name: str) -> None:
     """Even with the same value: nobody can say which one was meant."""
@@ -164,13 +164,48 @@ def test_a_host_parameter_given_twice_is_refused(name: str) -> None:
     [("basis", "guessed"), ("basis", ""), ("consistency", "maybe"), ("min_sequence", "-1"),
      ("min_sequence", "1e3"),
      ("min_sequence", "9223372036854775808"), ("min_sequence", "²"), ("version", "0"), ("version", "x"),
-     ("wait", "-1"), ("wait", "inf"), ("at", "5"), ("fold", "window"), ("format", "csv")],
+     ("wait", "-1"), ("wait", "inf"), ("at", "-1"), ("at", "+5"), ("at", "yesterday"),
+     ("at", "2025-02-30"), ("fold", "window"), ("format", "csv")],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_by_name(name: str, value: str) -> None:
     """A kept parameter is understood or refused; one that is reserved for later is not dropped."""
     problem = refusal((name, value))
     assert problem.code.name == "invalid_parameter"
     assert problem.facts["parameter"] == name
+
+
+@pytest.mark.parametrize(
+    ("text", "tz", "sequence", "before"),
+    [
+        ("0", "UTC", 0, None),
+        ("17", "Europe/Berlin", 17, None),
+        ("2025-03-31", "UTC", None, "2025-04-01T00:00:00+00:00"),
+        ("2025-03-30", "Europe/Berlin", None, "2025-03-31T00:00:00+02:00"),
+    ],
+)
+def test_at_is_an_event_or_the_end_of_a_day(
+    text: str, tz: str, sequence: int | None, before: str | None
+) -> None:
+    """Digits are a sequence in every world; a date means all that was received until that day ended there."""
+    for world in World:
+        asked = ask(("at", text), ("tz", tz), ("actor", "a"), world=world)
+        assert asked.at_sequence == sequence
+        assert asked.at_before == (None if before is None else micros(before))
+        assert ("at", text) not in asked.params
+
+
+def test_at_an_instant_covers_what_was_received_at_that_instant() -> None:
+    """At or before it: the first microsecond that is left out is the next one."""
+    assert ask(("at", "2025-01-31T09:30:00.000001Z")).at_before == micros("2025-01-31T09:30:00+00:00") + 2
+
+
+@pytest.mark.parametrize("other", [("min_sequence", "3"), ("consistency", "stale")])
+def test_at_leaves_nothing_to_wait_for(other: tuple[str, str]) -> None:
+    """Both would say something else of where the view is to stand."""
+    problem = refusal(("at", "5"), other)
+    assert (problem.code.name, problem.facts["parameter"]) == ("invalid_parameter", other[0])
+    machine = refusal(("at", "5"), ("after", "3"), world=World.MACHINE)
+    assert (machine.code.name, machine.facts["parameter"]) == ("invalid_parameter", "after")
 
 
 def test_wait_is_capped_by_the_limit() -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # the client is slow to import
 @click.argument("log", metavar="LOG")
 @click.argument("view", metavar="VIEW")
 @click.argument("parameters", metavar="[KEY=VALUE]...", nargs=-1)
+@click.option("--at", metavar="WHEN", help="As the view stood at this sequence, instant, or end of a day.")
+@click.option("--version", type=click.IntRange(min=1), help="Ask this version, which may be a retired one.")
 @click.option("--body", type=click.File("rb"), help="Send this file (- is standard input) as the body.")
 @click.option("--csv", is_flag=True, help="A table as a spreadsheet's rows, all pages of it.")
 @click.option("--raw", is_flag=True, help="CSV: do not guard cells that a spreadsheet would run as formulas.")
@@ -29,6 +31,8 @@ def query(
     parameters: tuple[str, ...],
     body: BinaryIO | None,
     *,
+    at: str | None,
+    version: int | None,
     csv: bool,
     raw: bool,
 ) -> None:
@@ -38,7 +42,9 @@ def query(
     """
     if raw and not csv:
         raise click.UsageError("--raw goes with --csv")
+    given = {"at": at, "version": version}
     params = [_pair(text) for text in parameters]
+    params += [(name, str(value)) for name, value in given.items() if value is not None]
     content = body.read() if body else b""
     with session.client(tries=8, seconds=120) as client:
         if csv:

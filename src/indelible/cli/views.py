@@ -119,6 +119,38 @@ def status(session: Session, log: str, name: str) -> None:
 @click.argument("log", metavar="LOG")
 @click.argument("name")
 @with_session
+def versions(session: Session, log: str, name: str) -> None:
+    """List the versions that a view has had, the newest first."""
+    with session.client() as client:
+        found = list(client.versions(log, name))
+    if session.as_json:
+        print_json({"versions": found})
+        return
+    print_table(
+        ("version", "state", "created", "author", "builtin", "sha256", "config"),
+        [
+            (v.version, v.state, v.created, v.author, v.builtin, v.sha256[:12], v.config_sha256[:12])
+            for v in found
+        ],
+    )
+
+
+@view.command()
+@click.argument("log", metavar="LOG")
+@click.argument("name")
+@click.argument("version", type=click.IntRange(min=1), required=False)
+@with_session
+def rollback(session: Session, log: str, name: str, version: int | None) -> None:
+    """Let another VERSION of a view answer at once; without one, the newest below that which answers now."""
+    with session.client() as client:
+        found = client.roll_back(log, name, version)
+    _show(session, found)
+
+
+@view.command()
+@click.argument("log", metavar="LOG")
+@click.argument("name")
+@with_session
 def delete(session: Session, log: str, name: str) -> None:
     """Delete a view. Its log stays as it is, and the view can be deployed again."""
     with session.client() as client:

@@ -17,6 +17,7 @@ from indelible.client.results import (
     LogKey,
     Receipt,
     Report,
+    Version,
     View,
     Workspace,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "Sighting",
     "UnexpectedAnswer",
     "Unreachable",
+    "Version",
     "View",
     "Workspace",
     "key_history",

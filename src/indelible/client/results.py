@@ -155,6 +155,20 @@ class View(msgspec.Struct, frozen=True):
     created: str = ""
 
 
+class Version(msgspec.Struct, frozen=True):
+    """A version that a view has or had; `author` is the writer's UUID of the key that deployed it."""
+
+    version: int
+    sha256: str
+    state: str  # active | pending | retired
+    created: str = ""
+    author: str = ""
+    config: Any = None
+    config_sha256: str = ""
+    world: str = ""
+    builtin: str | None = None
+
+
 class Report(msgspec.Struct, frozen=True):
     """A view that can be deployed by its name; `parameters` is a JSON Schema of what a question may have."""
 

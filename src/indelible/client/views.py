@@ -1,12 +1,13 @@
 """The calls on views: deploy, look, ask."""
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from indelible.client.base import Calls, path_to
-from indelible.client.results import Answer, Report, View
+from indelible.client.results import Answer, Report, Version, View
 from indelible.client.transport import Params
 from indelible.model.limits import DEFAULT_LIMITS
 
@@ -64,17 +65,50 @@ class ViewCalls(Calls):
         """Return the views of a log."""
         return self._decode(self.transport.send("GET", path_to("logs", log, "views")), _Views).views
 
+    def versions(self, log: str, name: str) -> Iterator[Version]:
+        """Give the versions of a view, the newest first, a page at a time."""
+        path = path_to("logs", log, "views", name, "versions")
+        before: int | None = None
+        while True:
+            params = [] if before is None else [("before", str(before))]
+            page = self._decode(self.transport.send("GET", path, params=params), _Versions)
+            yield from page.versions
+            if page.next is None:
+                return
+            before = page.next
+
+    def roll_back(self, log: str, name: str, version: int | None = None) -> View:
+        """Let another version answer at once: the newest below the active one, or the one that is named.
+
+        One that is named may be tried again by itself; without a name, each time goes one further back.
+        """
+        body = {} if version is None else {"version": version}
+        path = path_to("logs", log, "views", name, "rollback")
+        return self._decode(self._send_json("POST", path, body, repeatable=version is not None), View)
+
     def delete_view(self, log: str, name: str) -> None:
         """Delete a view; its log stays."""
         self.transport.send("DELETE", path_to("logs", log, "views", name))
 
     def query(
-        self, log: str, view: str, params: Params = (), *, body: bytes = b"", accept: str | None = None
+        self,
+        log: str,
+        view: str,
+        params: Params = (),
+        *,
+        body: bytes = b"",
+        accept: str | None = None,
+        at: int | str | None = None,
+        version: int | None = None,
     ) -> Answer:
         """Ask a view: parameters in order, repeats included. Waits for a replay as long as `retry` lasts.
 
+        `at` asks for the answer as the view stood at a sequence, an instant (RFC 3339) or the end of a day,
+        `version` for that of another version.
         With `accept="text/csv"` a table comes as CSV; `next` of the answer is the cursor for more rows.
         """
+        of_when = [("at", at), ("version", version)]
+        params = [*params, *((name, str(value)) for name, value in of_when if value is not None)]
         reply = self.transport.send(
             "POST",
             path_to("logs", log, "views", view, "query"),
@@ -94,6 +128,11 @@ class ViewCalls(Calls):
 
 class _Views(msgspec.Struct):
     views: list[View]
+
+
+class _Versions(msgspec.Struct):
+    versions: list[Version]
+    next: int | None = None
 
 
 class _Catalogue(msgspec.Struct):

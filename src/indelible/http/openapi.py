@@ -92,6 +92,7 @@ def _schemas() -> dict[str, Any]:
     problem["properties"]["effect"] = {"type": "string", "enum": ["none", "done", "unknown"]}
     schemas["EventOut"]["properties"]["payload"] = {"description": "The event's JSON, whatever it is."}
     schemas["DeployIn"]["properties"]["config"] = {"description": "The view's configuration.", "default": {}}
+    schemas["VersionOut"]["properties"]["config"] = {"description": "The view's configuration."}
     return dict(schemas)
 
 

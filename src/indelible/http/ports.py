@@ -25,6 +25,7 @@ from indelible.service.types import (
     RangeAnswer,
     Readiness,
     Source,
+    VersionsPage,
     ViewInfo,
     WorkspaceInfo,
 )
@@ -194,6 +195,14 @@ class ViewsPort(Protocol):
 
     async def delete(self, caller: Caller, log: str, name: str) -> None:
         """Delete a view."""
+
+    async def history(
+        self, caller: Caller, log: str, name: str, *, before: int | None, limit: int
+    ) -> VersionsPage:
+        """Return a page of a view's versions."""
+
+    async def rollback(self, caller: Caller, log: str, name: str, version: int | None) -> ViewInfo:
+        """Let another version of a view answer."""
 
     async def query(
         self,

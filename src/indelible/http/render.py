@@ -1,6 +1,7 @@
 """From the service's values to the wire: pure, and for an append as cheap as it can be."""
 
 import base64
+import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from indelible.http import wire
+from indelible.http.wire_versions import VersionOut, VersionsOut
 from indelible.model.instants import format_micros
 from indelible.model.types import BatchReceipt, Event, Receipt
 from indelible.service.framing import is_json
@@ -20,6 +22,8 @@ from indelible.service.types import (
     KeyInfo,
     LogState,
     RangeAnswer,
+    VersionInfo,
+    VersionsPage,
     ViewInfo,
     WorkspaceInfo,
 )
@@ -188,6 +192,25 @@ def view(info: ViewInfo) -> wire.ViewOut:
         pending=None if info.pending is None else dict(info.pending),
         memory_bytes=info.memory_bytes,
         created=format_micros(info.created),
+    )
+
+
+def versions(page: VersionsPage) -> VersionsOut:
+    """Return versions of a view."""
+    return VersionsOut([_version(info) for info in page.versions], page.next)
+
+
+def _version(info: VersionInfo) -> VersionOut:
+    return VersionOut(
+        version=info.version,
+        sha256=info.sha256,
+        config_sha256=hashlib.sha256(info.config.encode()).hexdigest(),
+        config=Raw(info.config.encode()),
+        world=info.world,
+        builtin=info.builtin,
+        state=info.state,
+        created=format_micros(info.created),
+        author=writer_text(info.author),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from indelible.http.calls import events, evidence, headlog, keys, logs, proofs, system, views
+from indelible.http.calls import events, evidence, headlog, keys, logs, proofs, system, versions, views
 from indelible.http.table import Route
 
 
@@ -12,6 +12,7 @@ def all_routes(documents: Callable[[], system.Documents]) -> tuple[Route, ...]:
         *logs.ROUTES,
         *events.ROUTES,
         *views.ROUTES,
+        *versions.ROUTES,
         *proofs.ROUTES,
         *evidence.ROUTES,
         *headlog.ROUTES,

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
+from indelible.http.wire_versions import RollbackIn, VersionsOut
+
 
 class _Request(Struct, forbid_unknown_fields=True, frozen=True):
     """A body of ours."""
@@ -345,7 +347,7 @@ class ProblemOut(_Answer, frozen=True):
     request_id: str
 
 
-REQUESTS: tuple[type[Struct], ...] = (LogIn, LogPatchIn, DeployIn, KeyIn, WorkspaceIn)
+REQUESTS: tuple[type[Struct], ...] = (LogIn, LogPatchIn, DeployIn, RollbackIn, KeyIn, WorkspaceIn)
 ANSWERS: tuple[type[Struct], ...] = (
     LogOut,
     LogsOut,
@@ -361,6 +363,7 @@ ANSWERS: tuple[type[Struct], ...] = (
     LogKeysOut,
     ViewOut,
     ViewsOut,
+    VersionsOut,
     CatalogueOut,
     ComponentOut,
     KeyOut,

@@ -53,6 +53,8 @@ class Limits:
     # Counts
     logs_per_workspace: int = 10_000
     views_per_log: int = 100
+    versions_page: int = 100  # versions of a view in one answer
+    versions_page_bytes: int = 8 * MIB  # of their configurations, or one
     keys_per_workspace: int = 10_000
     workspaces: int = 10_000
 
@@ -147,13 +149,18 @@ class Limits:
     snapshot_parts: int = 4_096
     snapshot_every_events: int = 100_000
     snapshot_every_seconds: int = 600
-    snapshots_kept: int = 2
+    snapshots_kept: int = 2  # the newest of a version
+    snapshots_past: int = 12  # older ones of it, ever further apart
+    retired_versions_kept: int = 3  # replaced versions of a view that keep their snapshots
     view_description_bytes: int = 256 * KIB
     view_idle_seconds: int = 900
     fold_threads: int = 2
     fold_threads_reserve: int = 2  # more of them, only for workspaces that have none running
     questions_per_view: int = 256  # waiting ones
     metrics_views: int = 1_000  # views that have metrics of their own: those that were used last
+    past_views: int = 64  # states of the past that are held or replayed at once, see `views/past.py`
+    past_views_per_workspace: int = 16
+    past_idle_seconds: int = 300  # after which a state that nobody asks for is let go
 
     # Notes and proofs that are read, from anyone
     note_bytes: int = 256 * KIB  # 16 post-quantum signatures take about 110 KiB

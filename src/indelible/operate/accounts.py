@@ -14,7 +14,7 @@ import msgspec
 
 from indelible.log.chunk import Chunk
 
-OF_STATE = ("workspace.", "log.", "signing_key.", "key.", "view.d", "view.a")
+OF_STATE = ("workspace.", "log.", "signing_key.", "key.", "view.d", "view.a", "view.r")
 """How the types of those events begin that change what is stored; questions and exports change nothing."""
 
 
@@ -90,12 +90,13 @@ class Account:
             self.keys[subject] = said
         elif kind == "key.revoked":
             self.revoked[subject] = said
-        elif kind in {"view.deployed", "view.activated", "view.deleted"}:
+        elif kind in {"view.deployed", "view.activated", "view.rolled_back", "view.deleted"}:
             self._note_view(kind, subject, said)
 
     def _note_view(self, kind: str, view_id: str, said: Said) -> None:
         """As `service/deployments.py` moves versions: one is active, at most one pending."""
-        version, versions = int(said.facts["version"]), self.views.setdefault(view_id, {})
+        version = int(said.facts["to" if kind == "view.rolled_back" else "version"])
+        versions = self.views.setdefault(view_id, {})
         in_use = {view.state for view in versions.values()} - {"retired"}
         retired = {"view.deployed": {"pending"}, "view.activated": {"active"}}.get(kind, in_use)
         for view in versions.values():
@@ -103,7 +104,7 @@ class Account:
                 view.state = "retired"
         if kind == "view.deployed":
             versions[version] = AuditedView(said, "pending" if in_use else "active")
-        elif kind == "view.activated":
+        elif kind in {"view.activated", "view.rolled_back"}:
             versions[version].state = "active"
 
 

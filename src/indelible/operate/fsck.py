@@ -22,7 +22,7 @@ from indelible.operate.differences import UNREADABLE, Count, Difference, at
 from indelible.operate.inventory import Inventory, Workspace
 from indelible.operate.rows import Unlike, compare
 from indelible.operate.sites import Progress, Site
-from indelible.store.base import StoreError, StoreRefused
+from indelible.store.base import StoreError, StoreRefused, ViewRow
 
 FUTURE_MICROS = 5_000_000
 UNKNOWN_WRITERS = 10_000  # remembered, to name each once
@@ -137,12 +137,17 @@ class Fsck:
             checkpoint = objectcheck.published(objects, self._keys, info)
             yield from (checkpoint,) if checkpoint else ()
         try:
-            views = self._site.reader.views(info.key)
+            views = self._views(info)
         except UNREADABLE as error:
             yield objectcheck.Broken("view", f"its views cannot be read: {error}")
             return
         for row in views:
             yield from objectcheck.of_view(objects, info, row)
+
+    def _views(self, info: LogInfo) -> list[ViewRow]:
+        """All versions of the views that are in use: each of them may be asked."""
+        in_use = {row.view_id for row in self._site.reader.views(info.key)}
+        return [row for row in self._site.reader.view_versions(info.key) if row.view_id in in_use]
 
     # ------------------------------------------------------------------ rows
 

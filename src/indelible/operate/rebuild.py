@@ -230,11 +230,18 @@ def _empty_head(objects: Objects, local: LocalObjects, keys: Keyring, info: LogI
 
 
 def _components(objects: Objects, local: LocalObjects, states: Sequence[State]) -> None:
-    """Bring the components that views in use name, each under its digest."""
-    wanted = {row.component_sha256 for state in states for row in state.views if row.state != "retired"}
-    for sha256 in sorted(wanted):
+    """Bring the components that views in use name, each under its digest.
+
+    Those of their retired versions may be missing: nothing needs them before somebody goes back to one.
+    """
+    rows = [row for state in states for row in state.views]
+    needed = {row.component_sha256 for row in rows if row.state != "retired"}
+    in_use = {row.view_id for row in rows if row.state != "retired"}
+    for sha256 in sorted({row.component_sha256 for row in rows if row.view_id in in_use}):
         data = objects.get(component_key(sha256))
         if data is None or hashlib.sha256(data).hexdigest() != sha256:
+            if data is None and sha256 not in needed:
+                continue
             raise ArchiveError(f"{component_key(sha256)} is missing, or was changed")
         local.create(component_key(sha256), data)
 

@@ -18,7 +18,7 @@ from indelible.service.audit import Subject, audit_event
 from indelible.service.auditing import Auditing
 from indelible.service.components import Components
 from indelible.service.types import Builtin, Caller, Source, ViewInfo
-from indelible.store.base import Transaction, ViewRow
+from indelible.store.base import StoreError, Transaction, ViewRow
 from indelible.views.residence import Residence
 from indelible.views.types import Deployment, Follow
 
@@ -59,6 +59,8 @@ class Deployments:
         self._components = components
         self._residence = residence
         self._swaps: set[asyncio.Task[None]] = set()
+        self._tidying: set[asyncio.Task[None]] = set()
+        self._settled = 0  # how often what is followed was changed here
 
     def resume(self) -> None:
         """Follow all that is deployed, as after a start."""
@@ -73,15 +75,55 @@ class Deployments:
         Raises:
             StoreUnavailable: it cannot be read.
         """
+        deployed: list[tuple[ViewRow, LogInfo]] = []
+        settled = -1
+        while settled != self._settled:  # else what was just changed here would be undone
+            settled = self._settled
+            deployed = await asyncio.to_thread(self._deployed)
         before = self._residence.versions()
-        deployed = await asyncio.to_thread(self._deployed)
         for row, info in deployed:
             if (view_id_of(row), row.version) not in before:
                 self._residence.add(deployment_of(row, info))
                 if row.state == "pending":  # whoever deployed it may not live to see it caught up
                     self._swap_later(row, info)
+        views = {view_id_of(row) for row, _ in deployed}
         for view_id, version in before - {(view_id_of(row), row.version) for row, _ in deployed}:
-            self._residence.remove(view_id, version, forget_snapshots=False)
+            if view_id in views:
+                self._residence.remove(view_id, version, forget_snapshots=False)
+            else:  # deleted elsewhere; what this node stores of it since goes as well
+                self._residence.forget(view_id)
+
+    def _settle(self, info: LogInfo, raw_id: bytes) -> None:
+        """Follow the versions of a view that the store shows in use now, and no others.
+
+        By what it shows and not by what the caller changed: whichever of two changes ends first, the last
+        one holds.
+        """
+        self._settled += 1
+        in_use = [row for row in self._core.reader.views(info.key) if row.view_id == raw_id]
+        for row in in_use:
+            self._residence.add(deployment_of(row, info))
+        view_id, kept = str(uuid.UUID(bytes=raw_id)), {row.version for row in in_use}
+        for view, version in self._residence.versions():
+            if view == view_id and version not in kept:
+                self._residence.remove(view, version, forget_snapshots=False)
+        task = asyncio.get_running_loop().create_task(asyncio.to_thread(self._tidy, raw_id))
+        self._tidying.add(task)
+        task.add_done_callback(self._tidying.discard)
+
+    def _tidy(self, raw_id: bytes) -> None:
+        """Remove the snapshots of versions that were retired long ago. By the store's word of now.
+
+        A version that another node takes back in this very moment is replayed, not lost.
+        """
+        view_id = str(uuid.UUID(bytes=raw_id))
+        try:
+            retired = [row.version for row in self._core.reader.versions(raw_id) if row.state == "retired"]
+            old = sorted(retired, reverse=True)[self._core.limits.retired_versions_kept :]
+            if old:
+                self._residence.forget_snapshots(view_id, old)
+        except Exception as error:  # noqa: BLE001 - whatever store and bucket raise: the next change tries again
+            structlog.get_logger().warning("old_snapshots_not_removed", view=view_id, reason=str(error))
 
     def _deployed(self) -> list[tuple[ViewRow, LogInfo]]:
         reader = self._core.reader
@@ -122,25 +164,23 @@ class Deployments:
             created=0,
             author=caller.writer,
         )
-        row, retired = await self._core.committer.change(
+        row: ViewRow | None = await self._core.committer.change(
             Change(lambda transaction, now: self._store(transaction, now, info, candidate))
         )
         if row is None:
             return await self.get(caller, log, name), False
-        for old in retired:
-            self._residence.remove(view_id_of(old), old.version, forget_snapshots=True)
-        self._residence.add(deployment_of(row, info))
+        self._settle(info, row.view_id)
         if row.state == "pending":
             self._swap_later(row, info)
         return await self.get(caller, log, name), True
 
     def _store(
         self, transaction: Transaction, now: int, info: LogInfo, candidate: ViewRow
-    ) -> tuple[tuple[ViewRow | None, list[ViewRow]], Sequence[AuditEvent]]:
+    ) -> tuple[ViewRow | None, Sequence[AuditEvent]]:
         deployed = self._core.reader.views(info.key)
         versions = [row for row in deployed if row.name == candidate.name]
         if versions and _same(versions[-1], candidate):
-            return (None, []), ()
+            return None, ()
         if not versions and len({row.name for row in deployed}) >= self._core.limits.views_per_log:
             limit = self._core.limits.views_per_log
             raise Problem("limit_reached", f"a log holds at most {limit} views", limit=limit)
@@ -159,7 +199,7 @@ class Deployments:
             "config_sha256": hashlib.sha256(row.config.encode()).hexdigest(),
             "builtin": row.builtin,
         }
-        return (row, retired), [self._audit(info, row, "view.deployed", row.author, facts)]
+        return row, [self._audit(info, row, "view.deployed", row.author, facts)]
 
     def _newest_version(self, row: ViewRow) -> int:
         return max(old.version for old in self._core.reader.versions(row.view_id))
@@ -185,26 +225,23 @@ class Deployments:
         if follow.state == "failed":
             return  # the old version goes on; the status shows why the new one does not
 
-        def apply(transaction: Transaction, _now: int) -> tuple[list[ViewRow], Sequence[AuditEvent]]:
+        def apply(transaction: Transaction, _now: int) -> tuple[bool, Sequence[AuditEvent]]:
             versions = {old.version: old for old in self._core.reader.versions(row.view_id)}
             if versions[row.version].state != "pending":  # deleted or overtaken meanwhile
-                return [], ()
-            retired = [old for old in versions.values() if old.state == "active"]
-            for old in retired:
+                return False, ()
+            for old in versions.values():
+                if old.state != "active":
+                    continue
                 transaction.set_view_state(old.view_id, old.version, "retired")
             transaction.set_view_state(row.view_id, row.version, "active")
             facts: dict[str, object] = {"log": str(info.log_id), "version": row.version}
-            return retired, [self._audit(info, row, "view.activated", row.author, facts)]
+            return True, [self._audit(info, row, "view.activated", row.author, facts)]
 
         try:
-            retired = await self._core.committer.change(Change(apply))
-        except Problem as problem:
-            structlog.get_logger().warning(
-                "a view's new version waits", view=row.name, code=problem.code.name
-            )
-            return
-        for old in retired:
-            self._residence.remove(view_id, old.version, forget_snapshots=True)
+            if await self._core.committer.change(Change(apply)):
+                self._settle(info, row.view_id)
+        except (Problem, StoreError) as error:
+            structlog.get_logger().warning("a view's new version waits", view=row.name, reason=str(error))
 
     def versions(self, caller: Caller, info: LogInfo, name: str) -> list[ViewRow]:
         """The active and the pending version, in this order; at least one.
@@ -235,7 +272,7 @@ class Deployments:
         return self._info(info, self.versions(caller, info, name))
 
     async def delete(self, caller: Caller, log: str, name: str) -> None:
-        """Delete a view with its snapshots. The log stays as it is, and says so in `_audit`.
+        """Delete a view with all its snapshots. The log stays as it is, and says so in `_audit`.
 
         Raises:
             Problem: `not_found`, `forbidden`.
@@ -250,8 +287,8 @@ class Deployments:
             return versions, [self._audit(info, versions[-1], "view.deleted", caller.writer, facts)]
 
         versions: list[ViewRow] = await self._core.committer.change(Change(apply))
-        for row in versions:
-            self._residence.remove(view_id_of(row), row.version, forget_snapshots=True)
+        self._settled += 1
+        self._residence.forget(view_id_of(versions[0]))
 
     def _see(self, caller: Caller, log: str) -> LogInfo:
         scope = next((s for s in ("query", "deploy", "read") if s in caller.scopes), "query")

@@ -1,7 +1,7 @@
 """What the use cases take and give: frozen values, neither wire types nor stored bytes."""
 
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
 from indelible.model.types import BatchReceipt, Event, Head, LogInfo, Receipt
@@ -142,6 +142,26 @@ class ViewInfo(NamedTuple):
     pending: Mapping[str, object] | None
     memory_bytes: int
     created: int
+
+
+class VersionInfo(NamedTuple):
+    """A version that a view has or had, and whose key deployed it."""
+
+    version: int
+    sha256: str
+    config: str
+    world: str
+    builtin: str | None
+    state: str  # active | pending | retired
+    created: int
+    author: bytes
+
+
+class VersionsPage(NamedTuple):
+    """Versions of a view, the newest first; `next` is the one that the following page is below, if any."""
+
+    versions: Sequence[VersionInfo]
+    next: int | None
 
 
 class QueryAnswer(NamedTuple):

@@ -1,18 +1,25 @@
 """Asking a view: what the host keeps of the question, how fresh the answer must be, what it covers."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from indelible.fold.types import Question, World
 from indelible.model.errors import Problem
 from indelible.model.instants import format_micros
 from indelible.model.types import LogInfo
-from indelible.service.deployments import Deployments, init_facts, view_id_of
+from indelible.service.deployments import deployment_of, init_facts, view_id_of
+from indelible.service.moments import sequence_at
 from indelible.service.types import Caller, QueryAnswer
+from indelible.service.versions import Versions
 from indelible.store.base import ViewRow
 from indelible.views import catalogue, window
+from indelible.views.refusals import Gone
+
+CHANGES_SURVIVED = 4
+"""How often the version that a question waits for may be replaced meanwhile before its caller is told."""
 
 
-class Views(Deployments):
+class Views(Versions):
     """The calls on `/logs/{log}/views`, questions included."""
 
     def catalogue(self) -> bytes:
@@ -31,10 +38,13 @@ class Views(Deployments):
     ) -> QueryAnswer:
         """Ask a view. The answer covers every append that any node acknowledged before the call.
 
+        With `at` it is of exactly one event, as the version stood there.
+
         Raises:
             Problem: `not_found`, `forbidden`, what `views.window.parse` refuses, `beyond_head`,
                 `view_failed`, `replaying`, `query_refused`, `query_failed`, `query_timeout`,
-                `answer_too_large`, `too_large`, `rate_limited`.
+                `answer_too_large`, `too_large`, `rate_limited`; with a time in `at` also what keeps a log
+                from being written, as it is told to date nothing before it any more.
         """
         info = self._access.log(caller, log, "query")
         self._access.rates.query(caller.key_id, caller.workspace)
@@ -49,12 +59,38 @@ class Views(Deployments):
             await self._auditing.queried(caller, info, name, params)
             # Meanwhile a new version may have taken the place of the one that was found.
             row, asked = self._understand(caller, info, name, params)
-        question = Question(asked.params, self._body(row, body), self._facts(info, asked, accept))
+        upto = await sequence_at(self._core, info, asked)
         at_least = asked.min_sequence if asked.stale else max(head, asked.min_sequence)
-        view_id = view_id_of(row)
-        answer, applied = await self._residence.query(
-            view_id, row.version, question, at_least=at_least, timeout_seconds=asked.wait_seconds
-        )
+        for _ in range(CHANGES_SURVIVED):
+            question = Question(asked.params, self._body(row, body), self._facts(info, asked, accept))
+            with suppress(Gone):
+                return await self._put(info, row, question, upto, at_least, asked.wait_seconds)
+            row, asked = self._understand(caller, info, name, params)
+        raise Gone("replaying", "This view changes its version all the time; ask again.", retry_after=1)
+
+    async def _put(
+        self,
+        info: LogInfo,
+        row: ViewRow,
+        question: Question,
+        upto: int | None,
+        at_least: int,
+        seconds: float | None,
+    ) -> QueryAnswer:
+        """Put a question to the version that follows the log, or to a state that is made for it.
+
+        That is for what stands at an event (`upto`) and for versions that are not followed: retired ones, and
+        one that was taken into use a moment ago, by another node or in this one.
+        """
+        view_id, residence = view_id_of(row), self._residence
+        if upto is None and residence.follows(view_id, row.version):
+            answer, applied = await residence.query(
+                view_id, row.version, question, at_least=at_least, timeout_seconds=seconds
+            )
+        else:
+            answer, applied = await residence.query_past(
+                deployment_of(row, info), question, upto=upto, at_least=at_least, timeout_seconds=seconds
+            )
         label = f"{row.name}@{row.version} sha256:{row.component_sha256}"
         return QueryAnswer(answer.content_type, answer.body, applied, label)
 
@@ -72,7 +108,10 @@ class Views(Deployments):
         for row in versions:
             if wanted[0] == str(row.version):
                 return row
-        raise Problem("not_found", "no such version of this view is deployed", version=wanted[0][:20])
+        for row in self._all(versions):
+            if wanted[0] == str(row.version):
+                return row
+        raise Problem("not_found", "this view never had such a version", version=wanted[0][:20])
 
     def _body(self, row: ViewRow, body: bytes) -> str | bytes:
         if World(row.world) is World.MACHINE:

@@ -46,7 +46,10 @@ _log = structlog.get_logger("indelible.views")
 
 
 class Folding:
-    """The state of one version of a view."""
+    """The state of one version of a view; with `upto` as it stood at that event, beyond which it never goes.
+
+    One that does not keep writes no snapshots.
+    """
 
     def __init__(
         self,
@@ -58,6 +61,9 @@ class Folding:
         limits: Limits,
         wall_micros: Callable[[], int],
         now: Callable[[], float] = time.monotonic,
+        *,
+        upto: int | None = None,
+        keeps: bool = True,
     ) -> None:
         self.deployment = deployment
         self.applied = 0  # of the instance, or else of the newest snapshot
@@ -68,9 +74,10 @@ class Folding:
         self.was_live = False
         self.rate = 0.0  # events a second, of late
         self.figures = Figures()
+        self.upto = upto
         self._source = source
         self._shelf = Shelf(objects, deployment, limits)
-        self._opener = Opener(deployment, source, self._shelf, host, load_component)
+        self._opener = Opener(deployment, source, self._shelf, host, load_component, upto)
         self._limits = limits
         self._wall_micros = wall_micros
         self._now = now
@@ -80,7 +87,7 @@ class Folding:
         self._suspect: Columns | None = None  # the batch that failed
         self._found: ViewError | None = None  # where it failed when it was stepped through
         self._looked = False
-        self._keeps = True
+        self._keeps = keeps
         self._kept_at = now()
         self._kept_took = 0.0
         self._measure_at = 0.0
@@ -108,10 +115,10 @@ class Folding:
         if self._looked:
             return
         failure = self._shelf.failure()
-        newest = next(self._shelf.manifests(), None)
+        newest = next(self._shelf.manifests(self.upto), None)
         if newest is not None and not self.resident:
             self._know(newest)
-        if failure is not None:
+        if failure is not None and (self.upto is None or failure.sequence <= self.upto):
             self._stand_failed(failure)
         self._looked = True
 
@@ -188,18 +195,23 @@ class Folding:
         self._append(columns)
         return True
 
+    def _read_ahead(self) -> None:
+        limits, upto = self._limits, self.upto
+        most = limits.fold_batch_events * READ_BATCHES
+        if upto is not None:
+            most = min(most, upto - self.applied)
+        if most <= 0:
+            return
+        read = self._source.read(self.deployment.log, self.applied, most, limits.fold_batch_bytes)
+        if count(read) and read.first_sequence != self.applied + 1:
+            raise NotNow(f"the log gave event {read.first_sequence} after {self.applied}")
+        if upto is not None and self.applied + count(read) > upto:
+            read = cut(read, 0, upto - self.applied)  # what was stored together is given whole
+        self._ahead.extend(pieces(read, limits.fold_batch_events, limits.fold_batch_bytes))
+
     def _next_columns(self) -> Columns | None:
         if not self._ahead:
-            limits = self._limits
-            read = self._source.read(
-                self.deployment.log,
-                self.applied,
-                limits.fold_batch_events * READ_BATCHES,
-                limits.fold_batch_bytes,
-            )
-            if count(read) and read.first_sequence != self.applied + 1:
-                raise NotNow(f"the log gave event {read.first_sequence} after {self.applied}")
-            self._ahead.extend(pieces(read, limits.fold_batch_events, limits.fold_batch_bytes))
+            self._read_ahead()
         if not self._ahead:
             return None
         columns = self._ahead.popleft()

@@ -139,7 +139,12 @@ class Follower:
             return refusals.failed(self.deployment, folding.error)
         head = max(self._head(), at_least)
         return refusals.replaying(
-            self.deployment, applied=folding.applied, head=head, rate=folding.rate, note=self._trouble
+            self.deployment,
+            applied=folding.applied,
+            head=head,
+            rate=folding.rate,
+            note=self._trouble,
+            past=folding.upto is not None,
         )
 
     # What others want, from any thread
@@ -181,7 +186,7 @@ class Follower:
             self.wake(Urgency.FOLLOW)
 
     def end(self, *, forget_snapshots: bool) -> None:
-        """Go for good."""
+        """Go for good, with all that is stored of the view, or keeping a last snapshot."""
         self._end_forgets = forget_snapshots
         self.wake(Urgency.FOLLOW)
 
@@ -249,6 +254,8 @@ class Follower:
     def _end(self, *, forget: bool) -> None:
         self._go(self._now() + SLICE_SECONDS)  # those who came before its end still get their answers
         self._inbox.refuse_all(lambda: refusals.ended(self.deployment))
+        if not forget:
+            self._folding.keep()  # whoever rolls back to this version finds it warm
         self._folding.discard()
         if forget:
             self._folding.forget()

@@ -39,12 +39,14 @@ class Opener:
         shelf: Shelf,
         host: Host,
         load_component: Callable[[str], Compiled],
+        upto: int | None = None,
     ) -> None:
         self._deployment = deployment
         self._source = source
         self._shelf = shelf
         self._host = host
         self._load = load_component
+        self._upto = upto  # no snapshot beyond this event
         self._compiled: Compiled | None = None
         self._aborted: dict[int, int] = {}  # how often each snapshot was
 
@@ -61,7 +63,7 @@ class Opener:
         return opened
 
     def _restore_any(self, compiled: Compiled) -> Opened | None:
-        for manifest in self._shelf.manifests():
+        for manifest in self._shelf.manifests(self._upto):
             instance = self._restore(compiled, manifest)
             if instance is not None:
                 return Opened(instance, manifest, compiled.world.value)

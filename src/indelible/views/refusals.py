@@ -5,6 +5,10 @@ from indelible.model.errors import Problem
 from indelible.views.types import Deployment, ViewError
 
 
+class Gone(Problem):
+    """The version went away while the question waited; whoever knows which one answers now may ask that."""
+
+
 def failed(view: Deployment, error: ViewError) -> Problem:
     """The view failed at one event, for good."""
     where = f"at event {error.sequence}" if error.sequence else "at its start"
@@ -18,15 +22,20 @@ def failed(view: Deployment, error: ViewError) -> Problem:
     )
 
 
-def replaying(view: Deployment, *, applied: int, head: int, rate: float, note: str | None) -> Problem:
-    """The view has not reached what the question needs; `rate` is in events a second, 0 when unknown."""
+def replaying(
+    view: Deployment, *, applied: int, head: int, rate: float, note: str | None, past: bool = False
+) -> Problem:
+    """The view has not reached what the question needs; `rate` is in events a second, 0 when unknown.
+
+    Where it is asked for the `past`, `head` is the event it is to stand at.
+    """
     left = max(0, head - applied)
     seconds = min(60, max(1, round(left / rate))) if rate > 0 else 5
     trouble = f" It is held up: {note}." if note else ""
+    otherwise = "" if past else ", or with consistency=stale for what it has"
     return Problem(
         "replaying",
-        f"The view {view.name} has folded {applied} of {head} events; ask again later, or with "
-        f"consistency=stale for what it has.{trouble}",
+        f"The view {view.name} has folded {applied} of {head} events; ask again later{otherwise}.{trouble}",
         applied=applied,
         head=head,
         retry_after=seconds,
@@ -83,9 +92,19 @@ def too_many(view: Deployment, limit: int) -> Problem:
     )
 
 
+def too_many_pasts(limit: int) -> Problem:
+    """Questions about as many different moments as may be replayed at once wait already."""
+    return Problem(
+        "saturated",
+        f"Questions about {limit} moments of the past, or about versions that were retired, wait already.",
+        limit=limit,
+        retry_after=5,
+    )
+
+
 def ended(view: Deployment) -> Problem:
     """The version went away while the question waited; another one may have taken its place."""
-    return Problem(
+    return Gone(
         "replaying", f"This version of {view.name} was replaced or deleted; ask again.", retry_after=1
     )
 

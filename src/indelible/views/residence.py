@@ -6,7 +6,7 @@ The only part that the layers above talk to. Its calls belong to the event loop 
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 
 import msgspec
@@ -21,10 +21,12 @@ from indelible.views import figures, refusals
 from indelible.views.folding import Folding
 from indelible.views.follower import Follower
 from indelible.views.inbox import Asked, Awaited
+from indelible.views.past import Past
 from indelible.views.pending import Promise
 from indelible.views.ports import EventSource, Host, Objects
 from indelible.views.room import Room
 from indelible.views.shared_reads import SharedReads
+from indelible.views.snapshots import forget_versions
 from indelible.views.turns import Ticket, Turns, Urgency
 from indelible.views.types import NOT_BEGUN, Deployment, Follow
 
@@ -76,6 +78,7 @@ class Residence:
         self._followers: dict[tuple[str, int], Follower] = {}
         self._by_log: dict[int, list[Follower]] = {}
         self._leaving: set[Follower] = set()
+        self._past = Past(self._make_past, limits)
         self._dirty: set[int] = set()
         self._armed = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,7 +106,7 @@ class Residence:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         end = time.monotonic() + grace
-        everyone = [*self._followers.values(), *self._leaving]
+        everyone = [*self._followers.values(), *self._leaving, *self._past.everyone()]
         for follower in everyone:
             follower.refuse_all(refusals.stopping)
             follower.leave()
@@ -126,6 +129,15 @@ class Residence:
         key = (deployment.view_id, deployment.version)
         if key in self._followers:
             return
+        follower = self._make(deployment)
+        self._followers[key] = follower
+        self._by_log.setdefault(deployment.log, []).append(follower)
+        if self._loop is None:
+            follower.wake(Urgency.LOOK)
+        else:
+            follower.come()
+
+    def _make(self, deployment: Deployment, upto: int | None = None, *, keeps: bool = True) -> Follower:
         folding = Folding(
             deployment,
             self._source,
@@ -134,20 +146,41 @@ class Residence:
             self._load,
             self._limits,
             self._clock.wall_micros,
+            upto=upto,
+            keeps=keeps,
         )
         source, log = self._source, deployment.log
-        follower = Follower(folding, lambda: source.committed(log)[0], self._room, self._limits)
+        follower = Follower(
+            folding,
+            (lambda: source.committed(log)[0]) if upto is None else (lambda: upto),
+            self._room,
+            self._limits,
+        )
         ticket = Ticket(deployment.workspace, follower.turn)
         follower.wake = lambda urgency: self._turns.wake(ticket, urgency)
-        self._followers[key] = follower
-        self._by_log.setdefault(log, []).append(follower)
-        if self._loop is None:
-            follower.wake(Urgency.LOOK)
-        else:
-            follower.come()
+        return follower
+
+    def _make_past(self, deployment: Deployment, upto: int | None) -> Follower:
+        return self._make(deployment, upto, keeps=False)
+
+    def forget(self, view_id: str) -> None:
+        """Follow no version of a view any longer, and remove what is stored of them all: it was deleted."""
+        for version in [version for view, version in self._followers if view == view_id]:
+            self.remove(view_id, version, forget_snapshots=True)
+        for follower in self._leaving:  # or it would leave a last snapshot after the others went
+            if follower.deployment.view_id == view_id:
+                follower.end(forget_snapshots=True)
+        self._past.forget(view_id)
+
+    def forget_snapshots(self, view_id: str, versions: Collection[int]) -> None:
+        """Remove the snapshots of retired versions. Blocking; any thread."""
+        forget_versions(self._objects, view_id, versions)
 
     def remove(self, view_id: str, version: int, *, forget_snapshots: bool) -> None:
-        """Follow no longer; what waits is to ask again. Nothing happens where there is no such version."""
+        """Follow no longer; what waits is to ask again. Nothing happens where there is no such version.
+
+        It leaves a last snapshot, or with `forget_snapshots` nothing that is stored of the view at all.
+        """
         follower = self._followers.pop((view_id, version), None)
         if follower is None:
             return
@@ -163,6 +196,10 @@ class Residence:
     def versions(self) -> set[tuple[str, int]]:
         """The views and versions that are followed."""
         return set(self._followers)
+
+    def follows(self, view_id: str, version: int) -> bool:
+        """Whether a version is followed here."""
+        return (view_id, version) in self._followers
 
     def logs(self) -> set[int]:
         """The logs that are followed."""
@@ -199,7 +236,29 @@ class Residence:
             Problem: `view_failed`, `replaying`, `query_refused`, `query_failed`, `query_timeout`,
                 `answer_too_large`, `saturated`, `not_found`, `stopping`.
         """
-        follower = self._ready_to_ask(view_id, version)
+        return await self._ask(self._ready_to_ask(view_id, version), question, at_least, timeout_seconds)
+
+    async def query_past(
+        self,
+        view: Deployment,
+        question: Question,
+        *,
+        upto: int | None,
+        at_least: int,
+        timeout_seconds: float | None = None,
+    ) -> tuple[Answer, int]:
+        """Ask a version as it stood at event `upto`, exactly, or one that is not followed, at the head.
+
+        Its replay goes on when the wait is over, as long as `views/past.py` holds it. Otherwise as `query`.
+        """
+        if self._stopping:
+            raise refusals.stopping()
+        follower = self._past.at(view, upto)
+        return await self._ask(follower, question, at_least if upto is None else upto, timeout_seconds)
+
+    async def _ask(
+        self, follower: Follower, question: Question, at_least: int, timeout_seconds: float | None
+    ) -> tuple[Answer, int]:
         seconds = self._limits.query_wait_seconds if timeout_seconds is None else timeout_seconds
         promise: Promise[tuple[Answer, int]] = Promise()
         follower.ask(Asked(question, at_least, promise))
@@ -270,6 +329,7 @@ class Residence:
             for follower in self._followers.values():
                 follower.tend(now - self._limits.view_idle_seconds)
             self._leaving = {each for each in self._leaving if not each.is_gone}
+            self._past.tend()
             telemetry.view_lag_events.set(self._lag())
             if now - written >= RECENT_SECONDS:
                 written = now

@@ -7,12 +7,13 @@ name holds its digest, so that two nodes that write the same snapshot never mix 
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Literal
 
 import msgspec
 
 from indelible.model.limits import Limits
+from indelible.views import thinning
 from indelible.views.ports import Objects
 from indelible.views.types import Deployment, ViewError
 
@@ -20,6 +21,7 @@ FORMAT: Literal["indelible/view-snapshot/v1"] = "indelible/view-snapshot/v1"
 FAILURE_FORMAT: Literal["indelible/view-failure/v1"] = "indelible/view-failure/v1"
 _MANIFEST = ".manifest"
 _PART = ".part"
+_DIGITS = 20
 
 
 class SnapshotBroken(ValueError):
@@ -73,6 +75,23 @@ def config_sha256(config: str) -> str:
     return hashlib.sha256(config.encode()).hexdigest()
 
 
+def _sequence(key: str) -> int:
+    """The event that a part or a manifest is of; -1 where its name does not say."""
+    digits = key.rpartition("/")[2][:_DIGITS]
+    return int(digits) if digits.isascii() and digits.isdigit() else -1
+
+
+def forget_versions(objects: Objects, view_id: str, versions: Collection[int]) -> None:
+    """Remove the snapshots of these versions; where they failed stays known. Blocking, one look at all."""
+    folder = f"views/{view_id}/"
+    names = {str(version) for version in versions}
+    keys = [key for key in objects.list(folder) if key.removeprefix(folder).partition("/")[0] in names]
+    for ending in (_MANIFEST, _PART):
+        for key in keys:
+            if key.endswith(ending):
+                objects.delete(key)
+
+
 class Shelf:
     """The snapshots of one version of a view. Calls block; one thread at a time."""
 
@@ -83,10 +102,16 @@ class Shelf:
         self._folder = f"views/{deployment.view_id}/{deployment.version}/"
         self._config_sha256 = config_sha256(deployment.config)
 
-    def manifests(self) -> Iterator[Manifest]:
-        """Manifests of this deployment, the newest first; one that is broken is deleted on the way."""
+    def manifests(self, upto: int | None = None) -> Iterator[Manifest]:
+        """Manifests of this deployment, the newest first; one that is broken is deleted on the way.
+
+        Those of states beyond event `upto` are passed over.
+        """
         keys = (key for key in self._objects.list(self._folder) if key.endswith(_MANIFEST))
+        last = None if upto is None else self._manifest_key(upto)
         for key in sorted(keys, reverse=True):
+            if last is not None and key > last:
+                continue
             data = self._objects.get(key)
             if data is None:
                 continue
@@ -140,7 +165,7 @@ class Shelf:
         memory_bytes: int,
         now: int,
     ) -> Manifest:
-        """Store a snapshot, then let go of those that are older than `snapshots_kept`.
+        """Store a snapshot, then let go of older ones (`snapshots_kept`, `snapshots_past`).
 
         Raises:
             SnapshotRefused: there are no parts, or they are over a limit.
@@ -188,7 +213,7 @@ class Shelf:
         if len(data) > self._limits.snapshot_part_bytes:
             raise SnapshotRefused(f"a part is over {self._limits.snapshot_part_bytes} bytes")
         digest = hashlib.sha256(data).hexdigest()
-        key = f"{self._folder}{sequence:020d}-{number:05d}-{digest[:16]}{_PART}"
+        key = f"{self._folder}{sequence:0{_DIGITS}d}-{number:05d}-{digest[:16]}{_PART}"
         self._objects.put(key, data)
         return Part(key=key, sha256=digest, size_bytes=len(data))
 
@@ -202,16 +227,19 @@ class Shelf:
             raise SnapshotRefused(f"the state is over {limit} bytes or {self._limits.snapshot_parts} parts")
 
     def _manifest_key(self, sequence: int) -> str:
-        return f"{self._folder}{sequence:020d}{_MANIFEST}"
+        return f"{self._folder}{sequence:0{_DIGITS}d}{_MANIFEST}"
 
     def _prune(self) -> None:
         """Manifests first: what has no manifest is no snapshot, whether or not its parts are gone yet."""
         keys = self._objects.list(self._folder)
-        manifests = sorted((key for key in keys if key.endswith(_MANIFEST)), reverse=True)
-        kept = manifests[: self._limits.snapshots_kept]
-        oldest = kept[-1].removesuffix(_MANIFEST) if kept else self._folder
-        self._delete(manifests[len(kept) :])
-        self._delete(key for key in keys if key.endswith(_PART) and key.rsplit("-", 2)[0] < oldest)
+        stored = sorted(_sequence(key) for key in keys if key.endswith(_MANIFEST))
+        newest, older = self._limits.snapshots_kept, self._limits.snapshots_past
+        kept = thinning.kept(stored, newest, older)
+        self._delete(self._manifest_key(each) for each in stored if each not in kept)
+        parts = ((key, _sequence(key)) for key in keys if key.endswith(_PART))
+        # What is newer than that may be of a snapshot that another node is writing.
+        before = stored[-newest:][0] if stored else 0
+        self._delete(key for key, sequence in parts if sequence not in kept and sequence < before)
 
     def drop(self, manifest: Manifest) -> None:
         """Remove a snapshot that turned out to be broken."""
@@ -219,8 +247,8 @@ class Shelf:
         self._delete(part.key for part in manifest.parts if part.key.startswith(self._folder))
 
     def forget(self) -> None:
-        """Remove everything that is stored for this version."""
-        keys = self._objects.list(self._folder)
+        """Remove everything that is stored for the view, all its versions."""
+        keys = self._objects.list(f"views/{self._deployment.view_id}/")
         self._delete(sorted(keys, key=lambda key: not key.endswith(_MANIFEST)))
 
     def _delete(self, keys: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""What a query's parameters ask of the host: the window, how fresh, which version. All else is the view's.
+"""What a query's parameters ask of the host: the window, when, which version. All else is the view's.
 
 Pure. The rules stand in the design under "Asking"; a bound that is not understood is refused, because
 a bound that is dropped silently makes a wrong report.
@@ -40,6 +40,8 @@ class Asked(NamedTuple):
     min_sequence: int  # 0: none
     stale: bool
     version: int | None
+    at_sequence: int | None  # as the view stood at this event
+    at_before: int | None  # or when it had folded all that was received before this time
     wait_seconds: float | None
     params: tuple[tuple[str, str], ...]  # for the view, in the order given
     facts: tuple[tuple[str, str], ...]  # the window, for the view
@@ -58,7 +60,11 @@ def parse(params: Sequence[tuple[str, str]], *, world: World, limits: Limits) ->
     machine = world is World.MACHINE
     host = _host_params(params)
     _refuse_reserved(host)
+    _refuse_fresh_past(host)
+    at_sequence, at_before = _at(host["at"], _zone(host.get("tz", "UTC"))) if "at" in host else (None, None)
     barrier = machine and _INTEGER.match(host.get("after", "")) is not None
+    if barrier and "at" in host:
+        raise _invalid("after", "With at, an integer in after has no meaning: leave it out.")
     if barrier and "min_sequence" in host:
         raise Problem(
             "repeated_parameter",
@@ -82,6 +88,8 @@ def parse(params: Sequence[tuple[str, str]], *, world: World, limits: Limits) ->
         min_sequence=_integer("after" if barrier else "min_sequence", lowest, least=0),
         stale=_one_of(host, "consistency", ("stale",), "") == "stale",
         version=_integer("version", host["version"], least=1) if "version" in host else None,
+        at_sequence=at_sequence,
+        at_before=at_before,
         wait_seconds=_wait(host["wait"], limits) if "wait" in host else None,
         params=handed_on,
         facts=tuple(_facts(window_from, window_to, after, before, tz, basis)),
@@ -128,12 +136,26 @@ def _for_view(
 
 def _refuse_reserved(host: Mapping[str, str]) -> None:
     """Names kept for what is not built yet must not be dropped: the answer would not be what was asked."""
-    if "at" in host:
-        raise _invalid("at", "Answers as of an earlier event are not served; use a window with before.")
     if host.get("fold", "all") != "all":
         raise _invalid("fold", "A view folds the whole log: leave fold out or write fold=all.")
     if host.get("format", "json") != "json":
         raise _invalid("format", "Answers come as the view gives them: leave format out.")
+
+
+def _refuse_fresh_past(host: Mapping[str, str]) -> None:
+    """An answer as of an event is of exactly that event: there is nothing to wait for, and nothing newer."""
+    for name in ("min_sequence", "consistency"):
+        if "at" in host and name in host:
+            raise _invalid(name, f"at says where the view stands: leave {name} out.")
+
+
+def _at(text: str, zone: tzinfo) -> tuple[int | None, int | None]:
+    """A sequence, or the first instant (µs) whose events are no longer among those that are asked for."""
+    if _INTEGER.match(text):
+        return _integer("at", text, least=0), None
+    if _DATE.match(text):
+        return None, _bound("at", text, zone)
+    return None, _bound("at", text, zone) + 1  # received at that instant counts
 
 
 def _invalid(name: str, detail: str) -> Problem:
@@ -184,9 +206,10 @@ def _bound(name: str, text: str, zone: tzinfo) -> int:
         return parse_instant(text)
     except (ValueError, OverflowError):
         pass
+    what = "a sequence, " if name == "at" else ""
     hint = " The + of an offset is written %2B in a URL." if _LOST_PLUS.search(text) else ""
     raise _invalid(
-        name, f"{name} is a date (2025-01-31) or an RFC 3339 instant (2025-01-31T09:30:00Z).{hint}"
+        name, f"{name} is {what}a date (2025-01-31) or an RFC 3339 instant (2025-01-31T09:30:00Z).{hint}"
     )
 
 

@@ -143,6 +143,10 @@ _QUERY_CODES = (
     "store_failed",
     "query_timeout",
     "request_timeout",
+    "clock_unsure",  # with a time in `at`, which the log is told of
+    "commit_unknown",
+    "disk_full",
+    "log_behind_published_head",
 )
 _QUERY_REPLY = Reply(
     200,
