@@ -177,6 +177,8 @@ def parse_asked(data: bytes) -> Asked:
     parts = [part is not msgspec.UNSET for part in (asked.params, asked.facts, asked.body)]
     if not (all(parts) or not any(parts)) or any(parts) == (asked.input_base64 is not msgspec.UNSET):
         raise NoteError("request.json has neither params, facts and body, nor input_base64 alone.")
+    if asked.input_base64 == "":
+        raise NoteError("request.json asks a machine nothing; it is asked {} at least.")
     if encode_asked(asked) != data:
         raise NoteError("request.json is not written as the format has it.")
     return asked
