@@ -37,7 +37,8 @@ def recompute(
     `told` is called with the bytes of events that were read, and of how many.
     """
     try:
-        from indelible.fold.errors import FoldError  # noqa: PLC0415 - the engine is an extra
+        import indelible.fold.host  # noqa: F401, PLC0415 - the engine is an extra
+        from indelible.fold.errors import FoldError  # noqa: PLC0415 - same
     except ImportError:
         return _unproved("the engine is not installed; pip install 'indelible[reports]' brings it")
     try:
