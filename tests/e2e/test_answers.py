@@ -325,9 +325,13 @@ def test_so_many_are_made_at_once(tmp_path: Path, limits: Limits, status: int, c
         client.post("/logs/l/views/slow", content=SLOW)
         client.post("/logs/l/views/changes", json={"builtin": "compliance-report"})
         first: list[httpx.Response] = []
-        thread = threading.Thread(
-            target=lambda: first.append(httpx.get(f"{url}/logs/l/views/slow/query", headers=ASK, timeout=60))
-        )
+
+        def ask_slowly() -> None:
+            """Ask until it is its turn: the other's question may hold the place when it comes."""
+            while not first or first[-1].status_code == status:
+                first.append(httpx.get(f"{url}/logs/l/views/slow/query", headers=ASK, timeout=60))
+
+        thread = threading.Thread(target=ask_slowly)
         thread.start()
         answers: list[int] = []
         while thread.is_alive() and answers[-1:] != [status]:
@@ -335,7 +339,7 @@ def test_so_many_are_made_at_once(tmp_path: Path, limits: Limits, status: int, c
         assert answers[-1] == status
         document = client.get("/logs/l/views/changes/query", headers=ASK)
         thread.join()
-        refused(first[0], 504, "query_timeout")
+        refused(first[-1], 504, "query_timeout")
         assert document.status_code in {status, 200}
         if document.status_code == status:
             assert refused(document, status, code)["retry_after"] >= 1

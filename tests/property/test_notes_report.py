@@ -43,8 +43,9 @@ ATTESTATIONS = st.builds(
 ASKED = st.one_of(
     st.builds(view_asked, PAIRS, PAIRS, TEXTS), st.builds(machine_asked, st.binary(min_size=1, max_size=50))
 )
+NO = "0" * 64
 TEXT = format_attestation(
-    Attestation("a/logs/b", 1, bytes(32), 1, 1, "a:b/c@1.0.0", *["0" * 64] * 3, 0, "0" * 64, "0" * 64, 1)
+    Attestation("a/logs/b", 1, bytes(32), 1, 1, "a:b/c@1.0.0", NO, NO, NO, 0, NO, NO, time=1)
 )
 
 
