@@ -21,7 +21,7 @@ from indelible.model.types import NO_AUTH_WRITER, ROOT_WRITER, LogInfo
 from indelible.notes.evidence import DEPLOYMENT, FORMAT, MANIFEST, SIGNATURE, Statement, format_statement
 from indelible.service.auditing import Auditing
 from indelible.service.evidence_events import WriterNames, lines_of
-from indelible.service.evidence_text import VERIFY
+from indelible.service.evidence_text import VERIFY, VERIFY_REPORT
 from indelible.service.proofs import describe_keys
 from indelible.service.ranges import Asked, Ranges, Wanted
 from indelible.service.types import Caller, EvidenceAnswer
@@ -174,7 +174,7 @@ class Evidence:
         """The file, a piece at a time; b"" where a step made no bytes yet."""
         out, info = ZipStream(), plan.info
         names = WriterNames(self._core, plan.audit_info, plan.audit.size)
-        out.add("VERIFY.txt", VERIFY.encode())
+        out.add("VERIFY.txt", (VERIFY + (VERIFY_REPORT if plan.report else "")).encode())
         if plan.payloads:
             lines = lines_of(self._core.events, info.key, plan.asked.span, names)
             yield from out.stream("events.ndjson", lines)
