@@ -189,6 +189,10 @@ def test_any_file_of_a_report_may_be_rubbish(name: str, content: bytes) -> None:
         b'{"params":[],"facts":[],"body":"","body":""}\n',
         b'{ "params":[],"facts":[],"body":""}\n',
         b'{"params":[],"facts":[],"body":"\\ud800"}\n',
+        SMALL["request.json"].replace(b",", b", ", 1),
+        SMALL["request.json"].replace(b"tz", b"\\u0074z", 1),
+        SMALL["request.json"] + b"\n",
+        SMALL["request.json"].replace(b'"body":""', b'"body":"","body":""'),
     ],
 )
 def test_a_request_has_one_spelling(content: bytes) -> None:

@@ -273,11 +273,12 @@ def test_a_refusal_of_the_view_comes_before_the_first_byte(client: httpx.Client)
     refused(client.get("/logs/l/views/changes/query?min_sequence=11", headers=ASK), 409, "beyond_head")
 
 
-def test_it_covers_all_that_was_acknowledged(client: httpx.Client) -> None:
+@pytest.mark.parametrize("query", ["", "?fold=window&after=2020-01-01"])
+def test_it_covers_all_that_was_acknowledged(client: httpx.Client, query: str) -> None:
     """Read-after-write: each event appended before the question is folded, under the head that is signed."""
     for _ in range(5):
         last = client.post("/logs/l/append", json={"type": "login", "actor": "z"}).json()["sequence"]
-        answer = client.get("/logs/l/views/changes/query", headers=ASK)
+        answer = client.get(f"/logs/l/views/changes/query{query}", headers=ASK)
         with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
             lines = archive.read("report.sig").decode().split("\n")
         assert (lines[2], lines[4]) == (str(last), f"fold 1 {last}")
