@@ -58,5 +58,5 @@ def test_methods_of_the_client() -> None:
         "deploy", "deployment_checkpoint", "deployment_keys", "event", "events", "evidence",
         "follow_events", "head_proof", "inclusion", "keys", "log", "log_keys", "logs", "payload", "proof",
         "proof_of", "publish_proofs", "put_component", "query", "query_evidence", "range_proof",
-            "read_lines", "ready", "revoke_key", "rotate_key", "stream_events", "view", "views", "workspaces",
+        "read_lines", "ready", "revoke_key", "rotate_key", "stream_events", "view", "views", "workspaces",
     }  # fmt: skip
