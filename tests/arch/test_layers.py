@@ -42,8 +42,9 @@ EXCEPTIONS = {
     "cli/serve.py": frozenset({"app", "telemetry", "store"}),  # the server, and how it refuses to start
     "cli/operate.py": frozenset({"store"}),  # how a data directory refuses
     "cli/witness.py": frozenset({"witness", "telemetry", "store"}),  # a server of its own over a directory
+    "client/recompute.py": frozenset({"fold"}),  # folds a report again, where the engine is installed
 }
-"""The commands that work on a data directory instead of a server's URL."""
+"""The commands that work on a data directory instead of a server's URL, and what needs an extra."""
 
 ONLY_IN = {
     "wasmtime": "fold",
@@ -187,8 +188,14 @@ def module_graph() -> dict[str, set[str]]:
     return graph
 
 
-def needed_by(starts: set[str]) -> set[str]:
-    """Return the libraries and modules of ours that some modules import, by any detour, lazily or not."""
+RECOMPUTES = "indelible.client.recompute"
+
+
+def needed_by(starts: set[str], but: frozenset[str] = frozenset()) -> set[str]:
+    """Return the libraries and modules of ours that some modules import, by any detour, lazily or not.
+
+    What is needed only by those of `but` is not among them.
+    """
     modules = {module_name(file) for file in FILES}
     by_module: dict[str, list[Import]] = {}
     for found in IMPORTS:
@@ -198,7 +205,7 @@ def needed_by(starts: set[str]) -> set[str]:
     while waiting:
         name = waiting.pop()
         seen.add(name)
-        for found in by_module.get(name, ()):
+        for found in by_module.get(name, ()) if name not in but else ():
             parent = found.module.rpartition(".")[0]
             target = found.module if found.module in modules else parent if parent in modules else None
             waiting |= {target or found.module.split(".")[0]} - seen
@@ -208,14 +215,32 @@ def needed_by(starts: set[str]) -> set[str]:
 def test_who_checks_needs_no_server() -> None:
     """The SDK and `indelible verify` import no layer of the server, and nothing that an extra brings."""
     starts = {name for name in map(module_name, FILES) if name.startswith("indelible.client")}
-    needed = needed_by({*starts, "indelible.cli.root", "indelible.cli.verify", "indelible.cli.export"})
+    starts |= {"indelible.cli.root", "indelible.cli.verify", "indelible.cli.export"}
+    needed = needed_by(starts, frozenset({RECOMPUTES}))
     layers = {f"indelible.{layer}" for layer in ("http", "service", "views", "fold", "log", "store", "app")}
     assert not {name for name in needed if ".".join(name.split(".")[:2]) in layers}
     project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text())["project"]
     base = {re.split(r"[^\w-]", wanted)[0].replace("-", "_") for wanted in project["dependencies"]}
     libraries = {name for name in needed if not name.startswith("indelible")} - sys.stdlib_module_names
     assert libraries <= base
-    assert "indelible.client.examine_evidence" in needed
+    assert {"indelible.client.examine_evidence", RECOMPUTES} <= needed
+
+
+def test_recomputing_a_report_needs_the_host_of_views_alone() -> None:
+    """What folds a report again imports no other layer of the server, only when asked, and one extra."""
+    needed = needed_by({RECOMPUTES})
+    layers = {f"indelible.{layer}" for layer in ("http", "service", "views", "log", "store", "app")}
+    assert not {name for name in needed if ".".join(name.split(".")[:2]) in layers}
+    folds = [
+        found for found in IMPORTS if module_name(found.file) == RECOMPUTES and target_of(found) == "fold"
+    ]
+    assert folds
+    assert all(found.lazy for found in folds)
+    project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["reports"]]
+    brought = {re.split(r"[^\w-]", one)[0].replace("-", "_") for one in wanted}
+    libraries = {name for name in needed if not name.startswith("indelible")} - sys.stdlib_module_names
+    assert "wasmtime" in libraries <= brought
 
 
 def test_the_extra_server_is_told_as_it_is() -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.harness.answers import answered
 from tests.harness.evidence import KEYS, members_of, zipped
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +53,22 @@ def test_evidence_is_verified_without_the_server_installed(alone: Path) -> None:
     listed = run(alone / "env/bin/python", "-m", "pip", "list", "--disable-pip-version-check").stdout
     assert "msgspec" in listed
     assert not [name for name in ("apsw", "wasmtime", "uvloop", "structlog") if name in listed]
+
+
+def test_a_report_is_checked_without_the_engine_and_recomputed_with_its_extra(alone: Path) -> None:
+    """With the base set alone the report is unproved, with the command that helps; with that it is proved."""
+    (alone / "report.zip").write_bytes(zipped(answered()))
+    (alone / "keys").write_text("\n".join(KEYS))
+    verify = (alone / "env/bin/indelible", "verify", alone / "report.zip", "--key", alone / "keys")
+    done = run(*verify)
+    assert done.returncode == 6, done.stdout + done.stderr
+    assert "pip install 'indelible[reports]'" in done.stdout
+    more = alone / "more"  # beside the environment, so that the other tests go on without it
+    pip = (alone / "env/bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check")
+    assert run(*pip, "--target", more, f"{alone / 'source'}[reports]").returncode == 0
+    done = run("env", f"PYTHONPATH={more}", *verify)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Recomputing the report from the events gives the same" in done.stdout
 
 
 @pytest.mark.parametrize("words", [("serve", "--data", "d"), ("doctor", "--data", "d"), ("demo", "--once")])

@@ -289,17 +289,19 @@ def examined(
     packed = data if isinstance(data, bytes) else zipped(data)
     found = examine_file(io.BytesIO(packed), None, trust(keys, (), witnesses), limits)
     if limits == DEFAULT_LIMITS:
-        _keep(packed, [*keys, *witnesses], found.verdict)
+        _keep(packed, [*keys, *witnesses], found)
     return found
 
 
-def _keep(packed: bytes, keys: Sequence[str], verdict: str) -> None:
+def _keep(packed: bytes, keys: Sequence[str], found: Examined) -> None:
     """Keep a file in the folder that CORPUS names, for whoever has to come to the same verdict."""
     folder = os.environ.get(CORPUS)
     if folder is not None:
         place = Path(folder) / hashlib.sha256(packed + " ".join(keys).encode()).hexdigest()
         place.with_suffix(".zip").write_bytes(packed)
-        place.with_suffix(".json").write_text(json.dumps({"keys": list(keys), "verdict": verdict}))
+        wrong = " | ".join(claim.says for claim in found.claims if claim.verdict == "refuted")
+        told = {"keys": list(keys), "verdict": found.verdict, "wrong": wrong}
+        place.with_suffix(".json").write_text(json.dumps(told))
 
 
 def wrong(data: bytes | Members, keys: Sequence[str] = tuple(KEYS), limits: Limits = DEFAULT_LIMITS) -> str:

@@ -58,6 +58,7 @@ def test_methods_of_the_client() -> None:
         "checkpoint", "close", "consistency", "create_key", "create_log", "create_workspace", "delete_view",
         "deploy", "deployment_checkpoint", "deployment_keys", "event", "events", "evidence",
         "follow_events", "head_proof", "inclusion", "keys", "log", "log_keys", "logs", "payload", "proof",
-        "proof_of", "publish_proofs", "put_component", "query", "range_proof", "read_lines", "ready",
-        "revoke_key", "roll_back", "rotate_key", "stream_events", "versions", "view", "views", "workspaces",
+        "proof_of", "publish_proofs", "put_component", "query", "query_evidence", "range_proof",
+        "read_lines", "ready", "revoke_key", "roll_back", "rotate_key", "stream_events", "versions", "view",
+        "views", "workspaces",
     }  # fmt: skip

@@ -59,6 +59,7 @@ from indelible.store.bucket import open_objects
 from indelible.store.directory import DataDirectory
 from indelible.store.objects import Objects
 from indelible.store.sqlite import SqliteStore
+from indelible.views.fresh import FreshFolds
 from indelible.views.residence import Residence
 
 # Threads hand each other the interpreter at least this often; the default of 5 ms would be most of an
@@ -167,6 +168,7 @@ class Server:
                 await self._core.publisher.stop()
                 if self._archiver is not None:
                     await self._archiver.finish(self.settings.limits.stop_seconds / 2)
+        await asyncio.to_thread(self._fresh.stop)
         await self._residence.stop(self.settings.limits.stop_seconds / 2)
         self._host.close()
         if self._archiver is not None:
@@ -244,6 +246,7 @@ class Server:
         host = self._host = Host(code, limits)
         self._components = Components(objects, Compiler(code, limits), host, limits)
         self._residence = Residence(source, objects, host, self._components.load, limits, clock)
+        self._fresh = FreshFolds(source.events, host, self._components.load, limits)
 
     def _witnessed(self, core: Core, policy: WitnessPolicy) -> Core:
         """Have heads cosigned as the policy says."""
@@ -297,7 +300,8 @@ class Server:
             self._spawn(auditing.refused(caller.workspace, caller.key_id, problem))
 
         access.on_forbidden = on_forbidden
-        beside = Beside(self._components, self._residence, self._wakeups, self._sampler, self._archiver)
+        views = (self._components, self._residence, self._fresh)
+        beside = Beside(*views, self._wakeups, self._sampler, self._archiver)
         return make_services(core, beside, access, auditing, maker, self._database_failure)
 
     def _share(self, services: Services) -> Services:

@@ -68,7 +68,7 @@ def export(
     if exact and form == "csv":
         raise click.UsageError("--exact goes with --format ndjson")
     tries, seconds = PATIENT
-    with session.client(tries=tries, seconds=seconds) as client, _destination(output) as file:
+    with session.client(tries=tries, seconds=seconds) as client, destination(output) as file:
         reader = client.read_lines(log, after_sequence=after_sequence, from_=from_, to=to, exact=exact)
         total = _expected(client, log, after_sequence) if from_ is None and to is None else None
         count = _write(iter(reader), file, _writer(file, form, raw=raw), total, log)
@@ -80,10 +80,10 @@ def _export_evidence(session: Session, log: str, output: str, wanted: dict[str, 
     if output == "-" and sys.stdout.isatty():
         raise click.UsageError("evidence is a zip: name a file with --output, or pipe it")
     progress = Progress(f"exporting evidence of {log}", None, "bytes")
-    with session.client() as client, _destination(output) as file, progress:
+    with session.client() as client, destination(output) as file, progress:
         written = client.evidence(log, file, told=progress.update, **wanted)
     if output != "-":
-        _tell(session, {"bytes": written, "output": output})
+        tell(session, {"bytes": written, "output": output})
 
 
 def _writer(file: BinaryIO, form: str, *, raw: bool) -> Callable[[bytes], bytes]:
@@ -116,7 +116,7 @@ def _expected(client: "Client", log: str, after: int | None) -> int | None:
 
 
 @contextmanager
-def _destination(output: str) -> Iterator[BinaryIO]:
+def destination(output: str) -> Iterator[BinaryIO]:
     """Give a file that gets its name only when all of it is on stable storage; - is standard output."""
     if output == "-":
         yield sys.stdout.buffer
@@ -134,10 +134,11 @@ def _destination(output: str) -> Iterator[BinaryIO]:
 
 
 def _report(session: Session, count: int, last: int | None, output: str) -> None:
-    _tell(session, {"events": count, "last_sequence": last, "output": output})
+    tell(session, {"events": count, "last_sequence": last, "output": output})
 
 
-def _tell(session: Session, members: dict[str, Any]) -> None:
+def tell(session: Session, members: dict[str, Any]) -> None:
+    """Say what was written, as JSON where that is wanted."""
     if session.as_json:
         print_json(members)
     else:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from indelible.cli.output import cell, print_members, print_table
+from indelible.cli.export import destination, tell
+from indelible.cli.output import Progress, cell, print_members, print_table
 from indelible.cli.session import Session, with_session
 from indelible.cli.text import clean
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # the client is slow to import
 @click.option("--body", type=click.File("rb"), help="Send this file (- is standard input) as the body.")
 @click.option("--csv", is_flag=True, help="A table as a spreadsheet's rows, all pages of it.")
 @click.option("--raw", is_flag=True, help="CSV: do not guard cells that a spreadsheet would run as formulas.")
+@click.option("--evidence", metavar="FILE", help="Write the answer with all that proves it, as a zip.")
 @with_session
 def query(
     session: Session,
@@ -30,6 +32,7 @@ def query(
     view: str,
     parameters: tuple[str, ...],
     body: BinaryIO | None,
+    evidence: str | None,
     *,
     at: str | None,
     version: int | None,
@@ -39,13 +42,19 @@ def query(
     """Ask VIEW of LOG, for example: after=2025-01-01 before=2025-03-31 actor=user_8f3a.
 
     A key may be repeated. On a terminal the answer is drawn as tables; --json prints it as it came.
+    With --evidence the view is asked afresh and the answer goes to a file that `indelible verify` recomputes.
     """
     if raw and not csv:
         raise click.UsageError("--raw goes with --csv")
+    if csv and evidence is not None:
+        raise click.UsageError("--evidence has the answer as the view gives it: leave --csv out")
     given = {"at": at, "version": version}
     params = [_pair(text) for text in parameters]
     params += [(name, str(value)) for name, value in given.items() if value is not None]
     content = body.read() if body else b""
+    if evidence is not None:
+        _write_evidence(session, log, view, params, content, evidence)
+        return
     with session.client(tries=8, seconds=120) as client:
         if csv:
             answer = _write_csv(client, log, view, [*params, *([("raw", "1")] if raw else [])], content)
@@ -69,6 +78,18 @@ def _write_csv(client: "Client", log: str, view: str, params: list[tuple[str, st
         sys.stdout.buffer.write(_without_names(answer.body))
     sys.stdout.buffer.flush()
     return answer
+
+
+def _write_evidence(
+    session: Session, log: str, view: str, params: list[tuple[str, str]], body: bytes, output: str
+) -> None:
+    if output == "-" and sys.stdout.isatty():
+        raise click.UsageError("evidence is a zip: name a file, or pipe it")
+    progress = Progress(f"asking {view} of {log}", None, "bytes")
+    with session.client() as client, destination(output) as file, progress:
+        written = client.query_evidence(log, view, file, params, body=body, told=progress.update)
+    if output != "-":
+        tell(session, {"bytes": written, "output": output})
 
 
 def _without_names(page: bytes) -> bytes:

@@ -8,9 +8,8 @@ from indelible.client.results import NamedKey, Window
 from indelible.client.strictzip import Member, ZipError, read_members, read_pieces
 from indelible.model.instants import parse_instant
 from indelible.model.limits import MIB, Limits
-from indelible.notes.evidence import MANIFEST, ORDER, REQUIRED, SIGNATURE
+from indelible.notes.evidence import CLOSING, EVENTS, MANIFEST, ORDER, REPORT_FILES, REQUIRED, SIGNATURE
 
-EVENTS = "events.ndjson"
 _T = TypeVar("_T")
 
 
@@ -43,6 +42,20 @@ class HeadText(msgspec.Struct, frozen=True):
     root: str
 
 
+class ReportSheet(msgspec.Struct, frozen=True):
+    """What the cover sheet says of a report."""
+
+    view: str
+    version: int
+    interface: str
+    view_sha256: str
+    config_sha256: str
+    result_sha256: str
+    fold: str
+    content_type: str
+    engine: str = ""
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """The cover sheet."""
 
@@ -64,6 +77,7 @@ class Manifest(msgspec.Struct, frozen=True):
     head: HeadText
     files: dict[str, FileDigest]
     window_closed: bool | None = None
+    report: ReportSheet | None = None
 
 
 class RangeClosing(msgspec.Struct, frozen=True):
@@ -115,12 +129,22 @@ def open_files(file: BinaryIO, limits: Limits) -> Files:
         raise ZipError(f"{strange[0]} does not belong into it")
     if names != [name for name in ORDER if name in names]:
         raise ZipError("its files are there twice, or in another order")
-    missing = [name for name in (*REQUIRED, MANIFEST, SIGNATURE) if name not in names]
+    missing = [name for name in _wanted(names) if name not in names]
     if missing:
         raise ZipError(f"{missing[0]} is not in it")
     for member in found:
         _check_size(member, limits)
     return Files(file, {member.name: member for member in found})
+
+
+def _wanted(names: list[str]) -> list[str]:
+    """What has to be there: with a report all files of one, and then the events may be left out together."""
+    wanted = [*REQUIRED, MANIFEST, SIGNATURE]
+    if not any(name in names for name in REPORT_FILES):
+        return wanted
+    if EVENTS not in names and CLOSING not in names:
+        wanted = [name for name in wanted if name not in {EVENTS, CLOSING}]
+    return [*wanted, *REPORT_FILES]
 
 
 def _check_size(member: Member, limits: Limits) -> None:

@@ -4,6 +4,7 @@ Every byte is hostile. The only thing trusted is what comes from somewhere else:
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
@@ -12,7 +13,6 @@ from indelible.client.evidence_audit import AuditWords, check_names
 from indelible.client.evidence_deployment import check_deployment, cosigned_somewhere
 from indelible.client.evidence_events import EventLines
 from indelible.client.evidence_parts import (
-    EVENTS,
     AuditProof,
     Files,
     Manifest,
@@ -21,6 +21,7 @@ from indelible.client.evidence_parts import (
     parse,
     window_of,
 )
+from indelible.client.evidence_report import ReportParts, check_report, parse_report
 from indelible.client.examine_range import window_beginning, window_end
 from indelible.client.results import KeyList
 from indelible.client.strictzip import ZipError, read_pieces
@@ -33,10 +34,12 @@ from indelible.model.limits import Limits
 from indelible.model.names import AUDIT_LOG
 from indelible.notes.checkpoint import Checkpoint, parse_checkpoint
 from indelible.notes.evidence import (
+    CLOSING,
     DEPLOYMENT,
+    EVENTS,
     FORMAT,
     MANIFEST,
-    OPTIONAL,
+    REPORT,
     SIGNATURE,
     Statement,
     parse_statement,
@@ -57,7 +60,7 @@ class _Parts(NamedTuple):
     manifest_sha256: str
     statement: Statement
     signature: bytes
-    proof: RangeClosing
+    proof: RangeClosing | None  # None where the events are left out
     note: bytes
     head: Checkpoint
     keys: KeyList
@@ -65,15 +68,24 @@ class _Parts(NamedTuple):
     audit_proof: AuditProof
     deployment: bytes | None
     digests: dict[str, str]
+    report: ReportParts | None
 
-    @property
-    def neighbours(self) -> tuple[Entry | None, Entry | None]:
-        """The entries before and after a window."""
-        before, after = self.proof.before, self.proof.after
-        return (
-            None if before is None else decode_entry(bytes.fromhex(before)),
-            None if after is None else decode_entry(bytes.fromhex(after)),
-        )
+
+def _neighbours(proof: RangeClosing) -> tuple[Entry | None, Entry | None]:
+    """The entries before and after a window."""
+    before, after = proof.before, proof.after
+    return (
+        None if before is None else decode_entry(bytes.fromhex(before)),
+        None if after is None else decode_entry(bytes.fromhex(after)),
+    )
+
+
+class _Read(NamedTuple):
+    """What was read of the events, and the proof that closes the tree around them."""
+
+    proof: RangeClosing
+    events: EventLines
+    ranged: OpenRange
 
 
 def examine_evidence(
@@ -96,7 +108,7 @@ def examine_evidence(
         parts = _parse(files)
         _check_agreement(parts)
         trusted = given.histories(key.statement for key in (*parts.keys.keys, *parts.audit_proof.keys))
-        events, ranged = _read_events(files, parts, limits, told)
+        read = None if parts.proof is None else _read_events(files, parts.proof, limits, told)
         words = AuditWords(parts.audit_lines, parts.audit_proof, trusted)
         _check_audit(parts, words)
     except ZipError as error:
@@ -104,16 +116,57 @@ def examine_evidence(
     except ValueError as error:
         yield Claim("refuted", f"The file does not fit together: {error}.")
     else:
-        yield _check_digests(files, parts, events)
-        origin = parts.head.origin
-        yield check_signed(parts.signature, parts.head, trusted, "the cover sheet")
-        yield check_signature(parts.note, parts.head, trusted)
-        yield from _check_range(parts, events, ranged)
-        yield from words.claims(origin, parts.manifest.log.name, events.writers)
-        yield from check_deployment(parts.deployment, parts.head, trusted)
-        yield from cosigned_somewhere(parts.note, parts.deployment, given)
-        yield from _not_examined(files)
+        claims = list(_claims(files, parts, read, trusted, words, given))
+        yield from claims
+        if parts.report is not None:
+            wrong = any(claim.verdict == "refuted" for claim in claims)
+            yield _recomputed(files, parts, parts.report, limits, told, wrong=wrong)
         yield from _stated(parts, trusted)
+
+
+def _claims(
+    files: Files,
+    parts: _Parts,
+    read: _Read | None,
+    trusted: Sequence[KeyHistory],
+    words: AuditWords,
+    given: Trust,
+) -> Iterator[Claim]:
+    """All claims but that a report follows from the events, and what is only stated."""
+    yield _check_digests(files, parts, read)
+    origin = parts.head.origin
+    yield check_signed(parts.signature, parts.head, trusted, "the cover sheet")
+    yield check_signature(parts.note, parts.head, trusted)
+    if read is None:
+        yield Claim("unproved", _LEFT_OUT)
+    else:
+        yield from _check_range(parts, read)
+    writers = Counter[str]() if read is None else read.events.writers
+    yield from words.claims(origin, parts.manifest.log.name, writers)
+    yield from check_deployment(parts.deployment, parts.head, trusted)
+    yield from cosigned_somewhere(parts.note, parts.deployment, given)
+    if parts.report is not None:
+        yield from check_report(parts.report, parts.manifest, parts.head, trusted)
+
+
+_LEFT_OUT = (
+    "The events are not in the file, so nothing of them was checked: ask for it with its events (without "
+    "_payloads=0)."
+)
+
+
+def _recomputed(
+    files: Files, parts: _Parts, report: ReportParts, limits: Limits, told: Told, *, wrong: bool
+) -> Claim:
+    if parts.proof is None:
+        says = "the events are not in the file; it takes the file with its events"
+    elif wrong:
+        says = "the file is wrong in what stands above"
+    else:
+        from indelible.client.recompute import recompute  # noqa: PLC0415 - few files have a report
+
+        return recompute(files, report, parts.manifest, limits, told)
+    return Claim("unproved", f"That the report follows from the events was not recomputed: {says}.")
 
 
 # ---------------------------------------------------------------------- reading
@@ -126,14 +179,13 @@ def _parse(files: Files) -> _Parts:
         if name != EVENTS:
             content[name] = files.read(name)
             digests[name] = hashlib.sha256(content[name]).hexdigest()
-            if name in OPTIONAL and name != DEPLOYMENT:
-                del content[name]
+    closing = content.get(CLOSING)
     return _Parts(
         parse(MANIFEST, content[MANIFEST], Manifest),
         digests[MANIFEST],
         parse_statement(parse_note(content[SIGNATURE]).text),
         content[SIGNATURE],
-        parse("proof.json", content["proof.json"], RangeClosing),
+        None if closing is None else parse(CLOSING, closing, RangeClosing),
         content["checkpoint"],
         parse_checkpoint(parse_note(content["checkpoint"]).text),
         parse("keys.json", content["keys.json"], KeyList),
@@ -141,35 +193,46 @@ def _parse(files: Files) -> _Parts:
         parse("audit-proof.json", content["audit-proof.json"], AuditProof),
         content.get(DEPLOYMENT),
         digests,
+        parse_report(content) if REPORT in content else None,
     )
 
 
 def _check_agreement(parts: _Parts) -> None:
     """Whether all parts speak of the same events of the same log; raises ValueError."""
-    sheet, said, proof, head = parts.manifest, parts.statement, parts.proof, parts.head
+    sheet, said, head = parts.manifest, parts.statement, parts.head
     if (sheet.format, sheet.basis, sheet.time_zone) != (FORMAT, "received", "UTC"):
         raise ValueError("the cover sheet is of another format")
-    if len({sheet.log.origin, said.origin, proof.origin, head.origin}) > 1:
+    if len({sheet.log.origin, said.origin, head.origin}) > 1:
         raise ValueError("its parts are of several logs")
     if head.origin != f"{sheet.deployment}/logs/{sheet.log.log_id}":
         raise ValueError("the cover sheet names another deployment or log than the checkpoint")
     if said.manifest_sha256 != parts.manifest_sha256:
         raise ValueError("manifest.sig is of another cover sheet")
-    heads = {(head.size, head.root.hex()), (said.size, said.root.hex()), (proof.size, proof.root)}
-    if heads != {(sheet.head.size, sheet.head.root)}:
+    if {(head.size, head.root.hex()), (said.size, said.root.hex())} != {(sheet.head.size, sheet.head.root)}:
         raise ValueError("its parts are of several heads")
-    ranges = {(said.first, said.last), (proof.first, proof.last)}
-    if ranges != {(sheet.first_sequence, sheet.last_sequence)}:
+    first, last = sheet.first_sequence, sheet.last_sequence
+    if (said.first, said.last) != (first, last):
         raise ValueError("its parts are of several ranges")
-    events = proof.last - proof.first + 1
-    if not 1 <= proof.first <= proof.last + 1 <= head.size + 1 or (sheet.events, sheet.gaps) != (events, 0):
+    if not 1 <= first <= last + 1 <= head.size + 1 or (sheet.events, sheet.gaps) != (last - first + 1, 0):
         raise ValueError("its range is none, or has another number of events than the cover sheet says")
-    low, high = window_of(proof.window) or (None, None)
-    if sheet.window != proof.window or (proof.window is None and (proof.before or proof.after)):
-        raise ValueError("its parts are of several windows of time")
+    low, high = window_of(sheet.window) or (None, None)
     if low is not None and high is not None and low >= high:
         raise ValueError("its window of time has no time in it")
     check_names(parts.keys.keys, head.origin, "keys.json")
+    if parts.proof is not None:
+        _check_closing(parts.proof, sheet)
+
+
+def _check_closing(proof: RangeClosing, sheet: Manifest) -> None:
+    """Whether the proof is of what the cover sheet speaks of; raises ValueError."""
+    if proof.origin != sheet.log.origin:
+        raise ValueError("its parts are of several logs")
+    if (proof.size, proof.root) != (sheet.head.size, sheet.head.root):
+        raise ValueError("its parts are of several heads")
+    if (proof.first, proof.last) != (sheet.first_sequence, sheet.last_sequence):
+        raise ValueError("its parts are of several ranges")
+    if sheet.window != proof.window or (proof.window is None and (proof.before or proof.after)):
+        raise ValueError("its parts are of several windows of time")
 
 
 def _check_audit(parts: _Parts, words: AuditWords) -> None:
@@ -181,9 +244,9 @@ def _check_audit(parts: _Parts, words: AuditWords) -> None:
         raise ValueError("the words of _audit are of another deployment")
 
 
-def _read_events(files: Files, parts: _Parts, limits: Limits, told: Told) -> tuple[EventLines, OpenRange]:
+def _read_events(files: Files, proof: RangeClosing, limits: Limits, told: Told) -> _Read:
     """Read the events into the tree; raises ValueError, ZipError."""
-    proof, (before, after) = parts.proof, parts.neighbours
+    before, after = _neighbours(proof)
     if before is not None and before.sequence != proof.first - 1:
         raise ValueError("the event before the window has another sequence")
     if after is not None and after.sequence != proof.last + 1:
@@ -204,7 +267,7 @@ def _read_events(files: Files, parts: _Parts, limits: Limits, told: Told) -> tup
         raise ValueError(f"there are {events.next - proof.first} events in it, and {proof.last} is the last")
     if proof.after is not None:
         events.frontier = _extended(events.frontier, proof.after)
-    return events, ranged
+    return _Read(proof, events, ranged)
 
 
 def _extended(frontier: Frontier, entry: str) -> Frontier:
@@ -214,9 +277,9 @@ def _extended(frontier: Frontier, entry: str) -> Frontier:
 # ---------------------------------------------------------------------- claims
 
 
-def _check_digests(files: Files, parts: _Parts, events: EventLines) -> Claim:
+def _check_digests(files: Files, parts: _Parts, read: _Read | None) -> Claim:
     listed = {name: (file.sha256, file.bytes) for name, file in parts.manifest.files.items()}
-    digests = {**parts.digests, EVENTS: events.sha256}
+    digests = parts.digests if read is None else {**parts.digests, EVENTS: read.events.sha256}
     found = {
         name: (digests[name], member.size)
         for name, member in files.members.items()
@@ -230,8 +293,8 @@ def _check_digests(files: Files, parts: _Parts, events: EventLines) -> Claim:
     )
 
 
-def _check_range(parts: _Parts, events: EventLines, ranged: OpenRange) -> Iterator[Claim]:
-    proof, head = parts.proof, parts.head
+def _check_range(parts: _Parts, read: _Read) -> Iterator[Claim]:
+    (proof, events, ranged), head = read, parts.head
     count = proof.last - proof.first + 1
     try:
         close_range(ranged, events.frontier, head.root)
@@ -245,11 +308,11 @@ def _check_range(parts: _Parts, events: EventLines, ranged: OpenRange) -> Iterat
         yield Claim("proved", f"The {count} events in the file are what the log has, byte for byte.")
     else:
         yield Claim("proved", f"The file holds no event, of {head.size} under that head.")
-    yield from _check_times(parts, events)
+    yield from _check_times(parts, proof, events)
 
 
-def _check_times(parts: _Parts, events: EventLines) -> Iterator[Claim]:
-    before, after = parts.neighbours
+def _check_times(parts: _Parts, proof: RangeClosing, events: EventLines) -> Iterator[Claim]:
+    before, after = _neighbours(proof)
     known = [before and before.time, events.first_time, events.last_time, after and after.time]
     edges = [time for time in known if time is not None]
     if events.times_fall is not None or edges != sorted(edges):
@@ -259,15 +322,15 @@ def _check_times(parts: _Parts, events: EventLines) -> Iterator[Claim]:
     if events.first_time is not None and events.last_time is not None:
         span = f"from {when(events.first_time)} to {when(events.last_time)}"
         yield Claim("proved", f"They were received {span}, by the server's clock, and no time goes back.")
-    window = window_of(parts.proof.window)
+    window = window_of(proof.window)
     if window is not None:
-        yield from _check_window(parts, events, window)
+        yield from _check_window(parts, proof, events, window)
 
 
 def _check_window(
-    parts: _Parts, events: EventLines, window: tuple[int | None, int | None]
+    parts: _Parts, proof: RangeClosing, events: EventLines, window: tuple[int | None, int | None]
 ) -> Iterator[Claim]:
-    (low, high), (before, after), proof = window, parts.neighbours, parts.proof
+    (low, high), (before, after) = window, _neighbours(proof)
     first, last = events.first_time, events.last_time
     early = low is not None and first is not None and first < low
     late = high is not None and last is not None and last >= high
@@ -294,13 +357,6 @@ def _check_window(
     if parts.manifest.window_closed and after is None:
         says = "says that no event can be dated into the window any more; nothing here proves it"
         yield Claim("stated", f"{parts.head.origin} {says}.")
-
-
-def _not_examined(files: Files) -> Iterator[Claim]:
-    """What a later version of the format may bring: a claim of its own for each part that is examined."""
-    there = [name for name in OPTIONAL if name in files.members]
-    if [name for name in there if name != DEPLOYMENT]:
-        yield Claim("unproved", "The report in the file was not recomputed: this program does not know it.")
 
 
 def _stated(parts: _Parts, trusted: Sequence[KeyHistory]) -> Iterator[Claim]:

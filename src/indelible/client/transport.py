@@ -132,15 +132,29 @@ class Transport:
         return body
 
     @contextmanager
-    def stream(self, path: str, params: Params, headers: Mapping[str, str]) -> Iterator[Iterator[bytes]]:
+    def stream(
+        self,
+        path: str,
+        params: Params,
+        headers: Mapping[str, str],
+        *,
+        question: bytes | None = None,
+        wait_seconds: float = 0.0,
+    ) -> Iterator[Iterator[bytes]]:
         """Open a GET whose body is read in pieces, once; the caller decides how to go on after a break.
+
+        With a `question`, which is its body, it is a POST that changes nothing.
 
         Raises:
             Problem: the server refused.
             Unreachable: no answer came, or the body broke off.
         """
+        method = "GET" if question is None else "POST"
+        timeout = httpx.Timeout(self._timeout_seconds, read=self._timeout_seconds + wait_seconds)
         try:
-            with self._http.stream("GET", path, params=list(params), headers=headers) as answer:
+            with self._http.stream(
+                method, path, params=list(params), headers=headers, content=question, timeout=timeout
+            ) as answer:
                 if answer.status_code >= _ERROR_STATUS:
                     answer.read()
                     _accept(answer)

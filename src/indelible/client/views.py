@@ -1,8 +1,8 @@
 """The calls on views: deploy, look, ask."""
 
 import hashlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -10,9 +10,14 @@ from indelible.client.base import Calls, path_to
 from indelible.client.results import Answer, Report, Version, View
 from indelible.client.transport import Params
 from indelible.model.limits import DEFAULT_LIMITS
+from indelible.notes.evidence import MEDIA_TYPE
 
 _COMPILE_SECONDS = float(DEFAULT_LIMITS.compile_seconds)
 """How long a deployment's answer may take beyond the usual: the component is compiled before it."""
+
+
+_FOLD_SECONDS = DEFAULT_LIMITS.report_fold_seconds
+"""How long evidence of an answer may take beyond the usual: all events are folded before its first byte."""
 
 
 class ViewCalls(Calls):
@@ -124,6 +129,35 @@ class ViewCalls(Calls):
             view=reply.headers.get("Indelible-View", ""),
             next=reply.headers.get("Indelible-Next"),
         )
+
+    def query_evidence(
+        self,
+        log: str,
+        view: str,
+        file: BinaryIO,
+        params: Params = (),
+        *,
+        body: bytes = b"",
+        told: Callable[[int], object] = lambda _bytes: None,
+    ) -> int:
+        """Ask a view afresh, write the answer with its proof to `file`, and return the file's size in bytes.
+
+        `examine_file` checks it. Parameters of the host: `fold=window` folds the events of the window alone,
+        `_payloads=0` leaves the events out. `told` gets the number of bytes so far. What is written is of no
+        use when an exception comes: a connection that breaks is not taken up.
+        """
+        written = 0
+        with self.transport.stream(
+            path_to("logs", log, "views", view, "query"),
+            params,
+            {"Accept": MEDIA_TYPE},
+            question=body,
+            wait_seconds=_FOLD_SECONDS,
+        ) as pieces:
+            for piece in pieces:
+                written += file.write(piece)
+                told(written)
+        return written
 
 
 class _Views(msgspec.Struct):

@@ -71,6 +71,14 @@ class Host:
             raise NotAView(f"The view fails on a trial ({trap.kind}): {trap.text}") from trap
         return description
 
+    def interface(self, compiled: Compiled) -> str:
+        """Return the full name of the interface that a component exports: `indelible:view/view@1.0.0`.
+
+        Raises:
+            CodeLost: compile the component again, then repeat.
+        """
+        return self._load(compiled).ready.interface
+
     def open(self, compiled: Compiled, config: str, facts: Pairs) -> Fold:
         """Make a new instance, with `init` called.
 

@@ -184,6 +184,22 @@ class EvidencePort(Protocol):
         """Check the question, then return a file that is made as it is read."""
 
 
+class AnswersPort(Protocol):
+    """Answers as evidence."""
+
+    async def export(
+        self,
+        caller: Caller,
+        log: str,
+        name: str,
+        *,
+        params: Sequence[tuple[str, str]],
+        body: bytes,
+        query: str,
+    ) -> EvidenceAnswer:
+        """Ask a view afresh, then return a file that is made as it is read."""
+
+
 class ViewsPort(Protocol):
     """Views: deploying and asking."""
 
@@ -322,6 +338,10 @@ class ServicesPort(Protocol):
     @property
     def evidence(self) -> EvidencePort:
         """Evidence files."""
+
+    @property
+    def answers(self) -> AnswersPort:
+        """Answers as evidence."""
 
     @property
     def views(self) -> ViewsPort:

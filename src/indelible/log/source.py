@@ -10,7 +10,7 @@ class Source:
 
     def __init__(self, heads: Heads, events: EventReader, prover: Prover) -> None:
         self._heads = heads
-        self._events = events
+        self.events = events
         self._prover = prover
 
     def committed(self, log: int) -> tuple[int, bytes]:
@@ -21,7 +21,7 @@ class Source:
     def read(self, log: int, after_sequence: int, enough_events: int, enough_bytes: int) -> Columns:
         """The events after `after_sequence`, whole chunks until it is enough."""
         span = Span(after_sequence + 1, self._heads.get(log).size)
-        return self._events.columns(log, span, enough_events, enough_bytes)
+        return self.events.columns(log, span, enough_events, enough_bytes)
 
     def root_at(self, log: int, size: int) -> bytes:
         """The root of the log at `size`, recomputed from stored hashes."""

@@ -161,6 +161,10 @@ class Limits:
     past_views: int = 64  # states of the past that are held or replayed at once, see `views/past.py`
     past_views_per_workspace: int = 16
     past_idle_seconds: int = 300  # after which a state that nobody asks for is let go
+    report_folds: int = 2  # answers with evidence that are folded at one time, each in a view's memory
+    report_folds_per_workspace: int = 1
+    report_fold_seconds: float = 120.0  # one of them, from its first event to its answer
+    report_held_bytes: int = 256 * MIB  # of such answers that are on their way to who asked
 
     # Notes and proofs that are read, from anyone
     note_bytes: int = 256 * KIB  # 16 post-quantum signatures take about 110 KiB
@@ -175,6 +179,7 @@ class Limits:
     evidence_events_bytes: int = 1_024 * GIB  # the events, inflated
     evidence_line_bytes: int = 32 * MIB
     evidence_ratio: int = 200  # how many bytes one may inflate to
+    report_check_seconds: float = 1800.0  # recomputing a report, by whoever checks it
 
     # What a client that checks a log remembers and reads
     pin_conflicts: int = 16  # files of evidence kept for one log

@@ -35,7 +35,15 @@ REQUIRED = (
     "audit.ndjson",
     "audit-proof.json",
 )
-OPTIONAL = (DEPLOYMENT, "request.json", "config.json", "view.wasm", "report.json", "report.sig")
+REPORT_REQUEST, REPORT_CONFIG, REPORT_VIEW = "request.json", "config.json", "view.wasm"
+REPORT, REPORT_SIGNATURE = "report.json", "report.sig"
+REPORT_FILES = (REPORT_REQUEST, REPORT_CONFIG, REPORT_VIEW, REPORT, REPORT_SIGNATURE)
+"""Are there together, where a view's answer is in the file."""
+
+EVENTS, CLOSING = "events.ndjson", "proof.json"
+"""Are there together; both may be missing where a view's answer is in the file."""
+
+OPTIONAL = (DEPLOYMENT, *REPORT_FILES)
 ORDER = (*REQUIRED, *OPTIONAL, MANIFEST, SIGNATURE)
 """Every name that a file inside may have, in the order in which they stand."""
 

@@ -60,12 +60,23 @@ class Auditing:
         await self.write(caller.workspace, caller.writer, "events.exported", _log_subject(info), facts)
 
     async def evidence(
-        self, caller: Caller, info: LogInfo, span: Span, size: int, window: Mapping[str, object] | None
+        self,
+        caller: Caller,
+        info: LogInfo,
+        span: Span,
+        size: int,
+        window: Mapping[str, object] | None,
+        report: Mapping[str, object] | None = None,
     ) -> None:
-        """An evidence file is about to leave. Said before its first byte: its reader may go at any time."""
+        """An evidence file is about to leave. Said before its first byte: its reader may go at any time.
+
+        `report` says which answer of which view is in it, where one is.
+        """
         if self._core.gate.read_only is not None:
             return
         facts = {"first_sequence": span.first, "last_sequence": span.last, "size": size, "window": window}
+        if report is not None:
+            facts["report"] = report
         await self.write(caller.workspace, caller.writer, "evidence.exported", _log_subject(info), facts)
 
     async def read(self, caller: Caller, info: LogInfo, after: int | None) -> None:

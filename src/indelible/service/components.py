@@ -39,10 +39,18 @@ class Components:
         Raises:
             LookupError: the object store has no such component.
         """
+        return self._compiler.compile(self.read(sha256))
+
+    def read(self, sha256: str) -> bytes:
+        """The bytes of a stored component, with the digest checked. Blocking; any thread.
+
+        Raises:
+            LookupError: the object store has no such component.
+        """
         component = self._objects.get(component_key(sha256))
         if component is None or hashlib.sha256(component).hexdigest() != sha256:
             raise LookupError(f"component {sha256} is missing or damaged in the object store")
-        return self._compiler.compile(component)
+        return component
 
     async def put(self, sha256: str, body: bytes) -> bool:
         """Store a component under its digest; False when it was there.

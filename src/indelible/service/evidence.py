@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -21,7 +21,7 @@ from indelible.model.types import NO_AUTH_WRITER, ROOT_WRITER, LogInfo
 from indelible.notes.evidence import DEPLOYMENT, FORMAT, MANIFEST, SIGNATURE, Statement, format_statement
 from indelible.service.auditing import Auditing
 from indelible.service.evidence_events import WriterNames, lines_of
-from indelible.service.evidence_text import VERIFY
+from indelible.service.evidence_text import VERIFY, VERIFY_REPORT
 from indelible.service.proofs import describe_keys
 from indelible.service.ranges import Asked, Ranges, Wanted
 from indelible.service.types import Caller, EvidenceAnswer
@@ -31,15 +31,48 @@ _encode = msgspec.json.encode
 LOOKS = 3
 
 
+class Fixed(NamedTuple):
+    """A range under a checkpoint that is chosen, and the proof that its head is listed, where it is."""
+
+    asked: Asked
+    listed: HeadProof | None  # in the deployment's log of heads, as it is
+
+
+class Report:
+    """The part of an evidence file that is about a view's answer."""
+
+    def __init__(
+        self, cover: Mapping[str, object], files: Mapping[str, Callable[[], bytes]], *, payloads: bool
+    ) -> None:
+        self.cover = cover
+        self.payloads = payloads
+        self._files = files
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """The files of the answer in their order, each read when it is wanted. Blocking."""
+        for name, read in self._files.items():
+            yield name, read()
+
+
 class _Plan(NamedTuple):
     """All that a file says is fixed before its first byte."""
 
     info: LogInfo
-    asked: Asked
+    fixed: Fixed
     audit_info: LogInfo
     audit: Published
-    listed: HeadProof | None  # the head in the deployment's log of heads, where it is listed as it is
     cover: Mapping[str, object]
+    report: Report | None
+
+    @property
+    def asked(self) -> Asked:
+        """The range, and the checkpoint that it stands under."""
+        return self.fixed.asked
+
+    @property
+    def payloads(self) -> bool:
+        """Whether the events go along: always, but with a report that was asked for without them."""
+        return self.report is None or self.report.payloads
 
 
 class Evidence:
@@ -60,25 +93,15 @@ class Evidence:
                 anything is made.
         """
         info = await self._ranges.log(caller, log)
-        asked, listed = await self._listed(info, wanted)
-        audit_info = self._core.reader.log_by_key(self._auditing.log_of(info.workspace))
-        if audit_info is None:
-            raise LookupError(f"workspace {info.workspace} has no audit log")
-        await self._ranges.open(audit_info)
-        span, size = asked.span, asked.published.size
-        await self._auditing.evidence(caller, info, span, size, _window(asked))
-        audit = await self._ranges.newest(audit_info)
-        plan = _Plan(info, asked, audit_info, audit, listed, self._cover(caller, info, asked, query))
-        which = f"{span.first}-{span.last}" if span.first <= span.last else "none"
-        return EvidenceAnswer(f"{info.name}-events-{which}.zip", _in_threads(self._write(plan)))
+        fixed = await self.fix(info, lambda: self._ranges.find(info, wanted, newest=True))
+        return await self.make(caller, info, fixed, query=query, name=f"{info.name}-events")
 
-    async def _listed(self, info: LogInfo, wanted: Wanted) -> tuple[Asked, HeadProof | None]:
-        """The range, and the proof that its very head is listed; a log that goes on may need another look.
+    async def fix(self, info: LogInfo, find: Callable[[], Awaitable[Asked]]) -> Fixed:
+        """Find a range, under a checkpoint that is listed; a log that goes on may need another look.
 
-        None where nothing can be listed now: on a read-only copy, while witnesses are away, and for the log
-        of heads itself.
+        Nothing is listed on a read-only copy, while witnesses are away, and of the log of heads itself.
         """
-        asked = await self._ranges.find(info, wanted, newest=True)
+        asked = await find()
         for _ in range(LOOKS if info.name != HEAD_LOG else 0):
             try:
                 listed = await self._core.headlog.proof(info, asked.published.size)
@@ -86,9 +109,32 @@ class Evidence:
                 structlog.get_logger().warning("evidence without the deployment's proof", why=str(problem))
                 break
             if listed.size == asked.published.size:
-                return asked, listed
-            asked = await self._ranges.find(info, wanted, newest=True)
-        return asked, None
+                return Fixed(asked, listed)
+            asked = await find()
+        return Fixed(asked, None)
+
+    async def make(
+        self,
+        caller: Caller,
+        info: LogInfo,
+        fixed: Fixed,
+        *,
+        query: str,
+        name: str,
+        report: Report | None = None,
+    ) -> EvidenceAnswer:
+        """Tell `_audit`, and give the file of a range that was fixed; `name` begins the file's."""
+        audit_info = self._core.reader.log_by_key(self._auditing.log_of(info.workspace))
+        if audit_info is None:
+            raise LookupError(f"workspace {info.workspace} has no audit log")
+        await self._ranges.open(audit_info)
+        asked = fixed.asked
+        span, size, about = asked.span, asked.published.size, None if report is None else report.cover
+        await self._auditing.evidence(caller, info, span, size, _window(asked), about)
+        audit = await self._ranges.newest(audit_info)
+        plan = _Plan(info, fixed, audit_info, audit, self._cover(caller, info, asked, query), report)
+        which = f"{span.first}-{span.last}" if span.first <= span.last else "none"
+        return EvidenceAnswer(f"{name}-{which}.zip", _in_threads(self._write(plan)))
 
     def _cover(self, caller: Caller, info: LogInfo, asked: Asked, query: str) -> Mapping[str, object]:
         """The cover sheet, but for the digests of the files."""
@@ -128,22 +174,30 @@ class Evidence:
         """The file, a piece at a time; b"" where a step made no bytes yet."""
         out, info = ZipStream(), plan.info
         names = WriterNames(self._core, plan.audit_info, plan.audit.size)
-        out.add("VERIFY.txt", VERIFY.encode())
-        yield from out.stream("events.ndjson", lines_of(self._core.events, info.key, plan.asked.span, names))
-        out.add("proof.json", _encode(self._proof(plan)))
+        out.add("VERIFY.txt", (VERIFY + (VERIFY_REPORT if plan.report else "")).encode())
+        if plan.payloads:
+            lines = lines_of(self._core.events, info.key, plan.asked.span, names)
+            yield from out.stream("events.ndjson", lines)
+            out.add("proof.json", _encode(self._proof(plan)))
         out.add("checkpoint", plan.asked.published.note)
         out.add("keys.json", _encode({"keys": describe_keys(self._core.keys.keys(info))}))
         sequences: list[int] = []
         yield from out.stream("audit.ndjson", names.lines(info, sequences))
         out.add("audit-proof.json", _encode(self._audit_proof(plan, sequences)))
-        if plan.listed is not None:
-            event, size, proof = plan.listed
+        if plan.fixed.listed is not None:
+            event, size, proof = plan.fixed.listed
             out.add(DEPLOYMENT, _encode({"event": event.decode(), "size": size, "proof": proof.decode()}))
+        for name, content in plan.report.files() if plan.report else ():
+            yield from out.put(name, content)
+        yield self._end(plan, out)
+
+    def _end(self, plan: _Plan, out: ZipStream) -> bytes:
         files = {name: digest._asdict() for name, digest in out.files.items()}
-        manifest = msgspec.json.format(_encode({**plan.cover, "files": files}), indent=2) + b"\n"
+        about = {} if plan.report is None else {"report": plan.report.cover}
+        manifest = msgspec.json.format(_encode({**plan.cover, **about, "files": files}), indent=2) + b"\n"
         out.add(MANIFEST, manifest)
         out.add(SIGNATURE, self._signed(plan, manifest))
-        yield out.end()
+        return out.end()
 
     def _proof(self, plan: _Plan) -> Mapping[str, object]:
         info, (published, span, _, _), around = plan.info, plan.asked, plan.asked.around

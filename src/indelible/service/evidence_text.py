@@ -37,3 +37,16 @@ proof.json has the hashes that close the RFC 6962 tree around these leaves; the 
 `checkpoint`, whose signature (Ed25519, C2SP signed-note) must be the log's. manifest.json lists the SHA-256
 of every other file, and manifest.sig is signed by the log's key over the SHA-256 of manifest.json.
 """
+
+VERIFY_REPORT = """
+THE REPORT
+
+report.json is what a view answered, view.wasm the view, config.json its configuration and request.json what
+it was asked. report.sig is signed by the log's key over their SHA-256, the head and the range of events: it
+says that these events alone, folded from nothing, gave this answer. The command folds them again and compares
+every byte; for that it needs the engine (pip install 'indelible[reports]'). The web page checks the signature
+and the digests, and does not fold. Where the events were left out of this file, nothing more than that can be
+checked.
+
+The format: docs/formats.md, section Report.
+"""

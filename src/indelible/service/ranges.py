@@ -89,11 +89,7 @@ class Ranges:
         """
         window = _window(wanted)
         if window is not None:
-            closed = await self._close(info, window[1])
-            published = await self.newest(info)
-            found = self._core.events.between
-            span = await asyncio.to_thread(found, info.key, published.size, *window)
-            return Asked(published, span, window, closed)
+            return await self.within(info, window)
         first, last = wanted.first, wanted.last
         at_least, needed = self._core.publisher.at_least, last or first or 0
         published = await (self.newest(info) if newest and last is None else at_least(info, needed))
@@ -103,6 +99,13 @@ class Ranges:
         if span.first > span.last + 1:
             raise Problem("invalid_parameter", "first must not be beyond last", parameter="first")
         return Asked(published, span, None, None)
+
+    async def within(self, info: LogInfo, window: Window) -> Asked:
+        """Find the events of a window of time, up to the newest; raises `clock_unsure`, `read_only`."""
+        closed = await self._close(info, window[1])
+        published = await self.newest(info)
+        span = await asyncio.to_thread(self._core.events.between, info.key, published.size, *window)
+        return Asked(published, span, window, closed)
 
     async def _close(self, info: LogInfo, end: int | None) -> bool:
         """Let no event be dated into a window that has ended, and say whether that is so.

@@ -7,6 +7,7 @@ from indelible.log.archiver import Archiver
 from indelible.log.core import Core
 from indelible.log.sampling import Sampler
 from indelible.service.access import Access
+from indelible.service.answers import Answers
 from indelible.service.appends import Appends
 from indelible.service.arrivals import Arrivals
 from indelible.service.auditing import Auditing
@@ -23,6 +24,7 @@ from indelible.service.status import Status
 from indelible.service.views import Views
 from indelible.service.wakeups import Wakeups
 from indelible.service.workspaces import WorkspaceMaker, Workspaces
+from indelible.views.fresh import FreshFolds
 from indelible.views.residence import Residence
 
 
@@ -35,6 +37,7 @@ class Services(NamedTuple):
     events: Events
     proofs: Proofs
     evidence: Evidence
+    answers: Answers
     headlog: HeadLogCalls
     views: Views
     keys: Keys
@@ -50,6 +53,7 @@ class Beside(NamedTuple):
 
     components: Components
     residence: Residence
+    fresh: FreshFolds
     wakeups: Wakeups
     sampler: Sampler
     archiver: Archiver | None
@@ -65,15 +69,21 @@ def make_services(
 ) -> Services:
     """Make one of each; `database` says why a database that nodes share does not answer."""
     ranges = Ranges(access, core)
+    evidence = Evidence(ranges, core, auditing)
+    views = Views(access, core, auditing, beside.components, beside.residence)
+    answers = Answers(
+        access, ranges, core, auditing, views, evidence, components=beside.components, fresh=beside.fresh
+    )
     return Services(
         access=access,
         logs=Logs(access, core, maker, auditing),
         appends=Appends(access, core),
         events=Events(access, core, beside.wakeups, auditing),
         proofs=Proofs(ranges, core),
-        evidence=Evidence(ranges, core, auditing),
+        evidence=evidence,
+        answers=answers,
         headlog=HeadLogCalls(ranges, core),
-        views=Views(access, core, auditing, beside.components, beside.residence),
+        views=views,
         keys=Keys(access, core, auditing),
         rotation=Rotation(access, core, auditing),
         workspaces=Workspaces(core, WorkspaceMaker(maker)),

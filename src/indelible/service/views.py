@@ -94,12 +94,32 @@ class Views(Versions):
         label = f"{row.name}@{row.version} sha256:{row.component_sha256}"
         return QueryAnswer(answer.content_type, answer.body, applied, label)
 
+    def prepare(
+        self, caller: Caller, info: LogInfo, name: str, params: Sequence[tuple[str, str]], body: bytes
+    ) -> tuple[ViewRow, window.Asked, Question]:
+        """A question whose answer is to come with its proof, and who is to answer it.
+
+        The view is told no `accept`: what was accepted is a zip.
+
+        Raises:
+            Problem: as `query`, and what evidence is not made for.
+        """
+        row, asked = self._understand(caller, info, name, params, evidence=True)
+        return row, asked, Question(asked.params, self._body(row, body), self._facts(info, asked, None))
+
     def _understand(
-        self, caller: Caller, info: LogInfo, name: str, params: Sequence[tuple[str, str]]
+        self,
+        caller: Caller,
+        info: LogInfo,
+        name: str,
+        params: Sequence[tuple[str, str]],
+        *,
+        evidence: bool = False,
     ) -> tuple[ViewRow, window.Asked]:
         """The version that is to answer now, and the question as its world reads it."""
         row = self._choose(self.versions(caller, info, name), params)
-        return row, window.parse(params, world=World(row.world), limits=self._core.limits)
+        world = World(row.world)
+        return row, window.parse(params, world=world, limits=self._core.limits, evidence=evidence)
 
     def _choose(self, versions: Sequence[ViewRow], params: Sequence[tuple[str, str]]) -> ViewRow:
         wanted = [value for name, value in params if name == "version"]

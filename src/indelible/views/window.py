@@ -45,13 +45,20 @@ class Asked(NamedTuple):
     wait_seconds: float | None
     params: tuple[tuple[str, str], ...]  # for the view, in the order given
     facts: tuple[tuple[str, str], ...]  # the window, for the view
+    fold: str = "all"  # or "window", which evidence alone can have
 
 
-def parse(params: Sequence[tuple[str, str]], *, world: World, limits: Limits) -> Asked:
+FOLDS = ("all", "window")
+
+
+def parse(
+    params: Sequence[tuple[str, str]], *, world: World, limits: Limits, evidence: bool = False
+) -> Asked:
     """Sort a query's parameters, all of them in their order, into what the host keeps and what the view gets.
 
     A `primatomic:machine` view receives no facts, so that `after`, `before` and `basis` stay among its
     parameters; a plain integer in `after` is a sequence barrier there and is taken out.
+    `evidence`: the answer is to come with its proof, for which the events of a window can be folded alone.
 
     Raises:
         Problem: `too_large`, `malformed`, `repeated_parameter`, `invalid_parameter`, `ambiguous_after`.
@@ -59,7 +66,7 @@ def parse(params: Sequence[tuple[str, str]], *, world: World, limits: Limits) ->
     _check_size(params, limits)
     machine = world is World.MACHINE
     host = _host_params(params)
-    _refuse_reserved(host)
+    _refuse_reserved(host, evidence=evidence)
     _refuse_fresh_past(host)
     at_sequence, at_before = _at(host["at"], _zone(host.get("tz", "UTC"))) if "at" in host else (None, None)
     barrier = machine and _INTEGER.match(host.get("after", "")) is not None
@@ -93,7 +100,22 @@ def parse(params: Sequence[tuple[str, str]], *, world: World, limits: Limits) ->
         wait_seconds=_wait(host["wait"], limits) if "wait" in host else None,
         params=handed_on,
         facts=tuple(_facts(window_from, window_to, after, before, tz, basis)),
+        fold=_fold(host, window_from, window_to, basis) if evidence else "all",
     )
+
+
+def _fold(host: Mapping[str, str], window_from: int | None, window_to: int | None, basis: str) -> str:
+    """Which events evidence folds; a window is proved for the time of receipt alone."""
+    fold = _one_of(host, "fold", FOLDS, "all")
+    if fold == "window" and window_from is None and window_to is None:
+        raise _invalid("fold", "fold=window needs a window: give after, before or both, or leave fold out.")
+    if fold == "window" and basis != "received":
+        raise _invalid(
+            "fold",
+            "fold=window goes with basis=received: the time of receipt alone is proved. Leave fold out to "
+            "fold all events.",
+        )
+    return fold
 
 
 def _is_host(name: str) -> bool:
@@ -134,10 +156,16 @@ def _for_view(
     return tuple((name, value) for name, value in params if name in visible or not _is_host(name))
 
 
-def _refuse_reserved(host: Mapping[str, str]) -> None:
+def _refuse_reserved(host: Mapping[str, str], *, evidence: bool) -> None:
     """Names kept for what is not built yet must not be dropped: the answer would not be what was asked."""
-    if host.get("fold", "all") != "all":
-        raise _invalid("fold", "A view folds the whole log: leave fold out or write fold=all.")
+    if "at" in host and evidence:
+        raise _invalid("at", "Evidence is of the newest head: leave at out, or use a window with before.")
+    if host.get("fold", "all") != "all" and not evidence:
+        raise _invalid(
+            "fold",
+            "A view folds the whole log: leave fold out, or ask for evidence "
+            "(Accept: application/vnd.indelible.evidence+zip).",
+        )
     if host.get("format", "json") != "json":
         raise _invalid("format", "Answers come as the view gives them: leave format out.")
 

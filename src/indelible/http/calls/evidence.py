@@ -8,6 +8,7 @@ from indelible.http.request import Headers, Request, Stream
 from indelible.http.table import Reply, Route
 from indelible.notes.evidence import MEDIA_TYPE
 from indelible.service.ranges import Wanted
+from indelible.service.types import EvidenceAnswer
 
 
 async def export(request: Request, services: ServicesPort) -> Stream:
@@ -16,7 +17,11 @@ async def export(request: Request, services: ServicesPort) -> Stream:
     wanted = Wanted(params["first"], params["last"], params["from"], params["to"])
     given = urlencode({name: value for name, value in params.items() if value is not None})
     query = f"/logs/{quote(log, safe='')}/evidence" + (f"?{given}" if given else "")
-    made = await services.evidence.export(request.caller, log, wanted, query=query)
+    return stream_of(await services.evidence.export(request.caller, log, wanted, query=query))
+
+
+def stream_of(made: EvidenceAnswer) -> Stream:
+    """The zip as it goes out."""
     headers: Headers = [
         ("content-type", MEDIA_TYPE),
         ("content-disposition", f'attachment; filename="{made.file_name}"'),

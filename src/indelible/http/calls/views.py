@@ -2,18 +2,21 @@
 
 import asyncio
 import re
+from urllib.parse import quote
 
 from msgspec import UNSET
 
 from indelible.http import render, wire
 from indelible.http.calls import JSON_HEADERS, answer_json, read_json
+from indelible.http.calls.evidence import stream_of
 from indelible.http.negotiate import accepts, prefers
 from indelible.http.params import decode_pairs
 from indelible.http.ports import ServicesPort
-from indelible.http.request import Answer, Headers, Request
+from indelible.http.request import Answer, Headers, Request, Stream
 from indelible.http.table import BYTES, JSON, WASM, Body, Reply, Route
 from indelible.http.tables import CSV, CSV_CONTENT_TYPE, as_csv
 from indelible.model.errors import Problem
+from indelible.notes.evidence import MEDIA_TYPE as EVIDENCE
 from indelible.service.types import Builtin, ComponentBytes, QueryAnswer, Source, Stored
 
 _WASM_MAGIC = b"\0asm"
@@ -59,11 +62,19 @@ async def delete(request: Request, services: ServicesPort) -> Answer:
     return Answer(204, [], b"")
 
 
-async def query(request: Request, services: ServicesPort) -> Answer:
+async def query(request: Request, services: ServicesPort) -> Answer | Stream:
     """POST or GET /logs/{log}/views/{name}/query."""
     log, name = request.path
     accept = request.headers.get("accept")
     params = decode_pairs(request.query_string)
+    if prefers(accept, EVIDENCE, JSON) and not prefers(accept, CSV, EVIDENCE):
+        asked = f"/logs/{quote(log, safe='')}/views/{quote(name, safe='')}/query"
+        asked += f"?{request.query_string}" if request.query_string else ""
+        return stream_of(
+            await services.answers.export(
+                request.caller, log, name, params=params, body=request.body, query=asked
+            )
+        )
     table = prefers(accept, CSV, JSON)
     raw = table and _take_raw(params)
     answer = await services.views.query(
@@ -143,16 +154,18 @@ _QUERY_CODES = (
     "store_failed",
     "query_timeout",
     "request_timeout",
-    "clock_unsure",  # with a time in `at`, which the log is told of
+    "clock_unsure",  # with a time in `at`, which the log is told of, and with evidence, which is recorded
     "commit_unknown",
     "disk_full",
     "log_behind_published_head",
+    "read_only",
 )
 _QUERY_REPLY = Reply(
     200,
-    "The view's answer, in the type that the view says; a table as CSV where Accept prefers that",
-    {"*/*": None, CSV: None},
-    ("Indelible-Sequence", "Indelible-View", "Indelible-Next", "Cache-Control"),
+    "The view's answer, in the type that the view says; where Accept prefers that, a table as CSV, or the "
+    "answer with all that proves it as a zip (docs/views.md)",
+    {"*/*": None, CSV: None, EVIDENCE: None},
+    ("Indelible-Sequence", "Indelible-View", "Indelible-Next", "Cache-Control", "Content-Disposition"),
 )
 _QUERY_BODY = Body(lambda limits: limits.query_body_bytes, {"*/*": None}, required=False)
 _VIEW = "/logs/{log}/views/{name}"
