@@ -104,6 +104,9 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
                 assert answer.status_code == 200, answer.text
                 assert answer.headers["content-type"] == EVIDENCE
                 (folder / f"{view}-{name}.zip").write_bytes(answer.content)
+        past = client.get("/logs/acme/views/changes/query?at=2000", headers=ASK, timeout=120)
+        (folder / "changes-past.zip").write_bytes(past.content)
+        plain["past"] = client.get("/logs/acme/views/changes/query?at=2000").content
         words = ("query", "acme", "changes", f"after={times[1]}", "--evidence", "command.zip")
         environment = {**os.environ, "INDELIBLE_KEY": ROOT_KEY, "INDELIBLE_URL": server.url}
         subprocess.run(
@@ -147,6 +150,16 @@ def test_a_window_folds_its_own_events_alone(kept: Kept) -> None:
     assert rows == []
     lines = kept.part("changes-window.zip", "events.ndjson").splitlines()
     assert [json.loads(lines[at])["sequence"] for at in (0, -1)] == [1501, 3000]
+
+
+def test_an_answer_of_the_past_recomputes_as_well(kept: Kept) -> None:
+    """`at=2000`: those events are folded, none after them is in the file, and the claim says so."""
+    code, told = kept.verify("changes-past.zip")
+    assert code == 0, told
+    assert "of the events 1 to 2000 alone" in told
+    assert len(kept.part("changes-past.zip", "events.ndjson").splitlines()) == 2_000
+    report = kept.part("changes-past.zip", "report.json")
+    assert timeless(report) == timeless(kept.plain["past"])
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -225,7 +238,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         ("fold=window", "needs a window"),
         ("fold=window&after=2020-01-01&basis=occurred", "basis=received"),
         ("fold=some", "all, window"),
-        ("at=3", "newest head"),
+        ("at=0", "before the first event"),
+        ("at=3&fold=window&after=2020-01-01", "leave at out"),
         ("_payloads=2", "_payloads is 1"),
         ("before=soon", "is a date"),
     ],

@@ -23,6 +23,7 @@ from indelible.service.auditing import Auditing
 from indelible.service.components import Components
 from indelible.service.deployments import deployment_of
 from indelible.service.evidence import Evidence, Fixed, Report
+from indelible.service.moments import sequence_at
 from indelible.service.ranges import Asked as Range
 from indelible.service.ranges import Ranges, Wanted, Window
 from indelible.service.types import Caller, EvidenceAnswer
@@ -101,14 +102,25 @@ class Answers:
         if caller.preset == "auditor":
             await self._auditing.queried(caller, info, name, params)
             told = _Told(info, *self._views.prepare(caller, info, name, params, body))
-        fixed = await self._evidence.fix(info, self._find(told))
+        upto = await self._upto(told)
+        fixed = await self._evidence.fix(info, self._find(told, upto))
         return await self._answer(caller, told, fixed, query, payloads=payloads)
 
-    def _find(self, told: _Told) -> Callable[[], Awaitable[Range]]:
+    async def _upto(self, told: _Told) -> int | None:
+        """The event that `at` stands for: the last one that is folded."""
+        upto = await sequence_at(self._core, told.info, told.asked)
+        if upto == 0:
+            raise Problem(
+                "invalid_parameter", "at is before the first event: nothing proves it", parameter="at"
+            )
+        return upto
+
+    def _find(self, told: _Told, upto: int | None) -> Callable[[], Awaitable[Range]]:
         info, asked = told.info, told.asked
         if asked.fold == "window":
             return lambda: self._ranges.within(info, _window(asked))
-        return lambda: self._ranges.find(info, Wanted(), newest=True)
+        wanted = Wanted() if upto is None else Wanted(first=1, last=upto)
+        return lambda: self._ranges.find(info, wanted, newest=True)
 
     async def _answer(
         self, caller: Caller, told: _Told, fixed: Fixed, query: str, *, payloads: bool

@@ -158,8 +158,8 @@ def _for_view(
 
 def _refuse_reserved(host: Mapping[str, str], *, evidence: bool) -> None:
     """Names kept for what is not built yet must not be dropped: the answer would not be what was asked."""
-    if "at" in host and evidence:
-        raise _invalid("at", "Evidence is of the newest head: leave at out, or use a window with before.")
+    if "at" in host and host.get("fold", "all") != "all":
+        raise _invalid("at", "fold=window folds the events of the window alone: leave at out.")
     if host.get("fold", "all") != "all" and not evidence:
         raise _invalid(
             "fold",
