@@ -1,5 +1,7 @@
 """Versions and the past through the whole server: what was answered once is answered again, exactly."""
 
+import hashlib
+import json
 import random
 import re
 import threading
@@ -310,3 +312,16 @@ def test_a_question_about_the_past_waits_no_longer_than_it_says(tmp_path: Path) 
         problem = refused(hurried, 503, "replaying")
         assert (problem["head"], problem["applied"] <= 60_000) == (60_000, True)
         assert answer(client, version="1", at="60000") == now
+
+
+def test_versions_show_configurations_that_are_no_json(tmp_path: Path) -> None:
+    """A shipped report is configured in YAML, and bytes of a component not at all: both stand as text."""
+    with serving(tmp_path) as client:
+        client.post("/logs", json={"name": "trail"})
+        client.post(f"{VIEWS}/v", content=guest("tally-c")).raise_for_status()
+        client.post(f"{VIEWS}/v", json={"builtin": "object-lifecycle"}).raise_for_status()
+        newest, first = client.get(f"{VIEWS}/v/versions").json()["versions"]
+        assert newest["config"].startswith("title: Object lifecycle")
+        for each in (newest, first):
+            text = each["config"] if isinstance(each["config"], str) else json.dumps(each["config"])
+            assert hashlib.sha256(text.encode()).hexdigest() == each["config_sha256"]

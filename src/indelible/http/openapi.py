@@ -92,7 +92,8 @@ def _schemas() -> dict[str, Any]:
     problem["properties"]["effect"] = {"type": "string", "enum": ["none", "done", "unknown"]}
     schemas["EventOut"]["properties"]["payload"] = {"description": "The event's JSON, whatever it is."}
     schemas["DeployIn"]["properties"]["config"] = {"description": "The view's configuration.", "default": {}}
-    schemas["VersionOut"]["properties"]["config"] = {"description": "The view's configuration."}
+    says = "The view's configuration: JSON, or a string of the text where it is none."
+    schemas["VersionOut"]["properties"]["config"] = {"description": says}
     return dict(schemas)
 
 

@@ -201,11 +201,12 @@ def versions(page: VersionsPage) -> VersionsOut:
 
 
 def _version(info: VersionInfo) -> VersionOut:
+    config = info.config.encode()
     return VersionOut(
         version=info.version,
         sha256=info.sha256,
-        config_sha256=hashlib.sha256(info.config.encode()).hexdigest(),
-        config=Raw(info.config.encode()),
+        config_sha256=hashlib.sha256(config).hexdigest(),
+        config=Raw(config if is_json(config) else msgspec.json.encode(info.config)),
         world=info.world,
         builtin=info.builtin,
         state=info.state,
