@@ -15,9 +15,14 @@ from indelible.store.base import Reader, StoreError
 class Arrivals:
     """Keeps what is remembered as new as the requests. On the event loop only."""
 
-    def __init__(self, reader: Reader, reload: Callable[[], Awaitable[None]]) -> None:
-        """`reload` is awaited before any request that could rely on what changed goes on."""
-        self._reader = reader
+    def __init__(
+        self, reader: Reader, look: Callable[[], Awaitable[int]], reload: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`look` reads `Reader.registry`.
+
+        `reload` is awaited before any request that could rely on what changed goes on.
+        """
+        self._look = look
         self._reload = reload
         self._seen = reader.registry()
         self._next: asyncio.Future[None] | None = None
@@ -41,7 +46,7 @@ class Arrivals:
             while self._next is not None:
                 waiting, self._next = self._next, None
                 try:
-                    version = await asyncio.to_thread(self._reader.registry)
+                    version = await self._look()
                     if version != self._seen:
                         await self._reload()
                 except asyncio.CancelledError:

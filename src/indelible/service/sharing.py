@@ -54,7 +54,8 @@ class Sharing:
         self._deployments = deployments
         self._residence = residence
         self._wakeups = wakeups
-        self.arrivals = Arrivals(core.reader, self._reload)
+        self._look = store.registry_look()
+        self.arrivals = Arrivals(core.reader, self._look.read, self._reload)
         self._neighbours = Neighbours(
             core.reader,
             core.heads,
@@ -81,6 +82,7 @@ class Sharing:
                     await self.arrivals.arrive()
         finally:
             following.cancel()
+            self._look.close()
             await asyncio.to_thread(self._bell.stop)
 
     async def _reload(self) -> None:

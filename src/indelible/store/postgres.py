@@ -23,7 +23,8 @@ from indelible.store.base import (
     StoreUnknown,
 )
 from indelible.store.postgres_bell import Bell
-from indelible.store.postgres_read import PostgresReader
+from indelible.store.postgres_look import Look
+from indelible.store.postgres_read import REGISTRY, PostgresReader
 from indelible.store.postgres_schema import SCHEMA_VERSION, migrate
 from indelible.store.postgres_session import (
     NOT_COMMITTED,
@@ -200,6 +201,10 @@ class PostgresStore:
         sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
         micros: int = self._reader.rows(sql)[0][0]
         return micros
+
+    def registry_look(self) -> Look:
+        """See `SharedStore`."""
+        return Look(self.link, REGISTRY, self._reader.registry)
 
     @contextmanager
     def exclusively(self, name: str) -> Iterator[None]:

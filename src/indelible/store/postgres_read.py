@@ -62,6 +62,9 @@ def _key(row: Row) -> KeyRow:
     return KeyRow._make((*row[:4], *names, *row[7:]))
 
 
+REGISTRY = "SELECT version FROM registry"
+
+
 class PostgresReader:
     """Implements `store.base.Reader`. Each call borrows a session, so any thread may call.
 
@@ -207,7 +210,7 @@ class PostgresReader:
 
     def registry(self) -> int:
         """See `Reader`."""
-        return self._count("SELECT version FROM registry")
+        return self._count(REGISTRY)
 
     def chunks(self, log: int, sequence: int, limit: int, *, reverse: bool = False) -> list[ChunkRow]:
         """See `Reader`."""

@@ -20,6 +20,16 @@ class Bell(Protocol):
         """End; no call may follow."""
 
 
+class Look(Protocol):
+    """Reads one number again and again, on the event loop."""
+
+    async def read(self) -> int:
+        """The number, read after this call began. Raises StoreUnavailable."""
+
+    def close(self) -> None:
+        """End; no call is under way or follows."""
+
+
 class SharedStore(Store, Protocol):
     """An engine that other processes write to as well.
 
@@ -44,6 +54,9 @@ class SharedStore(Store, Protocol):
 
     def exclusively(self, name: str) -> AbstractContextManager[None]:
         """Hold a name alone among all processes. Raises StoreUnavailable, StoreConflict."""
+
+    def registry_look(self) -> Look:
+        """Make what reads `Reader.registry` for requests: quicker than on a thread."""
 
     def bell(self, heard: Callable[[], None]) -> Bell:
         """Make a bell; `heard`, on a thread of its own, is called after others rang theirs."""
