@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import psycopg
@@ -333,3 +334,18 @@ def test_a_schema_that_this_program_cannot_run_beside_is_refused(store: Postgres
         connection.execute("INSERT INTO schema_version VALUES (4, 4)")
     with pytest.raises(StoreRefused, match="schema version 4"):
         PostgresStore(url)
+
+
+def test_readers_find_another_session_when_all_of_them_ended(store: PostgresStore, url: str) -> None:
+    """As after a restart of the database: nobody who reads is told of it, however many read at once."""
+    together = threading.Barrier(8)
+
+    def read(_number: int) -> bytes | None:
+        together.wait(10)
+        return store.reader.meta("a")
+
+    put(store, b"1")
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            assert list(pool.map(read, range(8))) == [b"1"] * 8
+            terminate(url, backends(url))

@@ -112,8 +112,13 @@ def test_a_reading_that_was_given_up_leaves_its_answer_to_nobody(
         runner.run(read())
 
 
-def test_a_database_that_is_not_there_is_said_so() -> None:
-    """In the words of the contract, from the start."""
-    look = Look(Link("postgres://nobody@127.0.0.1:1/none"), SQL, lambda: 1)
-    with pytest.raises(StoreUnavailable):
-        asyncio.run(look.read())
+def test_a_database_that_is_not_there_is_said_so_by_who_has_other_sessions() -> None:
+    """Where none can be opened the other way decides: what it reads is told, or its error."""
+    link = Link("postgres://nobody@127.0.0.1:1/none")
+    assert asyncio.run(Look(link, SQL, lambda: 1).read()) == 1
+
+    def fail() -> int:
+        raise StoreUnavailable("none either")
+
+    with pytest.raises(StoreUnavailable, match="none either"):
+        asyncio.run(Look(link, SQL, fail).read())

@@ -117,5 +117,6 @@ def _check_checkpoints(client: httpx.Client, log: str, recorder: Recorder) -> No
     for origin, size, root in recorder.checkpoints:
         if origin == last.origin:
             asked = client.get(f"/logs/{log}/proof/consistency", params={"from": size, "to": last.size})
+            assert asked.status_code == 200, asked.text
             proof = [bytes.fromhex(each) for each in asked.json()["hashes"]]
             verify_consistency(size, last.size, base64.b64decode(root), last.root, proof)

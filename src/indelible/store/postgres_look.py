@@ -11,6 +11,7 @@ from contextlib import suppress
 import psycopg
 from psycopg.pq import ExecStatus, Format
 
+from indelible.store.base import StoreUnavailable
 from indelible.store.postgres_session import READER, AnyConnection, Link
 
 _NAME = b"look"
@@ -40,7 +41,7 @@ class Look:
         try:
             if not self._ended:
                 return await self._ask(self._session or await self._open())
-        except (psycopg.Error, OSError):
+        except (psycopg.Error, OSError, StoreUnavailable):  # perhaps there are other sessions
             self._drop()
         except BaseException:
             self._drop()  # an answer may be under way, and would be taken for the next one's

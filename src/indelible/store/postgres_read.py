@@ -68,7 +68,8 @@ REGISTRY = "SELECT version FROM registry"
 class PostgresReader:
     """Implements `store.base.Reader`. Each call borrows a session, so any thread may call.
 
-    A session that was lost is opened again once for the same statement: reading twice does no harm.
+    Where a session was lost the same statement goes to another: reading twice does no harm. When the database
+    was away all of them may be, so there are as many tries as sessions, and one that is opened anew.
     """
 
     def __init__(self, link: Link, connections: int = CONNECTIONS) -> None:
@@ -114,14 +115,14 @@ class PostgresReader:
         Raises:
             StoreError: `StoreUnavailable` where the database does not answer.
         """
-        for last in (False, True):
+        for left in reversed(range(self._size + 1)):
             with self.connection() as session:
                 try:
                     return session.execute(sql, values, binary=True).fetchall()
                 except psycopg.Error as error:
                     if is_lost(error):
                         session.close()
-                        if not last:
+                        if left:
                             continue
                     raise translate(error) from error
         raise AssertionError
