@@ -202,7 +202,8 @@ def test_a_limit_of_this_machine_is_told_as_one(kept: Kept) -> None:
 def test_audit_tells_what_left(kept: Kept) -> None:
     """Each file is an event of `_audit`: the range, the view and its version, the digest of the result."""
     by_view = [one["report"]["view"] for one in kept.told]
-    assert by_view == [*(view for view in VIEWS for _ in FILES), "changes"]
+    of_the_past, by_the_command = "changes", "changes"
+    assert by_view == [*(view for view in VIEWS for _ in FILES), of_the_past, by_the_command]
     said = json.loads(kept.part("logins-window.zip", "manifest.json"))["report"]
     assert kept.told[5]["report"] == said
     assert (said["fold"], said["first_sequence"], said["last_sequence"], said["rows"]) == (
