@@ -3,11 +3,10 @@
 import json
 import statistics
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import guests, scenarios
+from bench import scenarios
 from bench.processes import Ours, ours
 
 VIEWS = 20
@@ -23,18 +22,9 @@ class Folded(NamedTuple):
     query_ms: float
 
 
-def guest_languages(server: Ours, log: str) -> Mapping[str, Folded | str]:
-    """The tally in each guest language, by turns; text says why one was not run."""
-    components = {language: component for language, component, _ in guests.components()}
-    return {
-        language: component if isinstance(component, str) else _middle(server, log, language, component)
-        for language, component in components.items()
-    }
-
-
-def _middle(server: Ours, log: str, name: str, component: bytes | None) -> Folded:
+def guest(server: Ours, log: str, language: str, component: bytes) -> Folded:
     """The middle of some replays; each deployment is deleted, so that the next one begins at nothing."""
-    found = sorted(_replayed(server, log, f"view-{name}".lower(), component) for _ in range(TURNS))
+    found = sorted(_replayed(server, log, f"view-{language}".lower(), component) for _ in range(TURNS))
     return found[TURNS // 2]
 
 

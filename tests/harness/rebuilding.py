@@ -1,7 +1,6 @@
 """A deployment that was archived, and all that it answered: what a rebuilt copy must answer too."""
 
 import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,7 @@ import httpx
 from tests.harness.archiving import QUICK, archived, grow
 from tests.harness.asking import timeless
 from tests.harness.server import start_server
+from tests.harness.witnesses import until
 
 from indelible.views import catalogue
 
@@ -75,10 +75,7 @@ def _rolled_back(http: httpx.Client, view: str) -> None:
     """Deploy a second version, and go back to the first when it has caught up."""
     component = catalogue.builtin("compliance-report").component + CUSTOM_SECTION
     assert http.post(view, content=component).status_code == 201
-    deadline = time.monotonic() + 60
-    while http.get(view).json()["version"] != 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: http.get(view).json()["version"] == 2, seconds=60)
     assert http.post(f"{view}/rollback").json()["version"] == 1
 
 

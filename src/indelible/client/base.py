@@ -1,6 +1,7 @@
 """What the groups of calls share: the transport, and reading an answer into its type."""
 
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -37,6 +38,15 @@ class Calls:
             return msgspec.json.decode(body, type=kind)
         except msgspec.DecodeError as error:
             raise UnexpectedAnswer(f"{self.transport.url} answered unlike Indelible: {error}") from None
+
+
+def save(pieces: Iterable[bytes], file: BinaryIO, told: Callable[[int], object]) -> int:
+    """Write pieces to `file`, tell of the bytes so far after each, and return their number."""
+    written = 0
+    for piece in pieces:
+        written += file.write(piece)
+        told(written)
+    return written
 
 
 def path_to(*parts: str) -> str:

@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 from indelible.client.claims import Claim, check_signed, when
 from indelible.client.evidence_parts import Manifest, ReportSheet, window_of
+from indelible.notes import report as report_notes
 from indelible.notes.checkpoint import Checkpoint
 from indelible.notes.evidence import REPORT, REPORT_CONFIG, REPORT_REQUEST, REPORT_SIGNATURE, REPORT_VIEW
 from indelible.notes.note import parse_note
 from indelible.notes.report import (
     NO_ERASURES,
+    OPEN_FROM_MICROS,
     Asked,
     Attestation,
     Pairs,
@@ -59,8 +61,7 @@ def parse_report(content: Mapping[str, bytes]) -> ReportParts:
 
 def init_facts(sheet: Manifest) -> Pairs:
     """What a view is told of its log when it starts."""
-    log = sheet.log
-    return (("log-id", log.log_id), ("log-name", log.name), ("origin", log.origin))
+    return report_notes.init_facts(sheet.log.log_id, sheet.log.name, sheet.log.origin)
 
 
 def check_report(
@@ -141,14 +142,13 @@ def _is_window(facts: Mapping[str, str], low: int | None, high: int | None) -> b
     asked_low, asked_high = facts.get("window-from"), facts.get("window-to")
     low_fits = asked_low is None or (_MICROS.match(asked_low) is not None and int(asked_low) <= 0)
     high_fits = asked_high is None or (
-        _MICROS.match(asked_high) is not None and int(asked_high) >= _YEAR_10000
+        _MICROS.match(asked_high) is not None and int(asked_high) >= OPEN_FROM_MICROS
     )
     return (low_fits if low is None else asked_low == str(low)) and (
         high_fits if high is None else asked_high == str(high)
     )
 
 
-_YEAR_10000 = 253_402_300_800_000_000  # µs after 1970; RFC 3339 ends there
 _MICROS = re.compile(r"-?[0-9]{1,18}\Z", re.ASCII)
 
 

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from indelible.client.base import Calls, path_to
+from indelible.client.base import Calls, path_to, save
 from indelible.client.continuity import Sighting, check_history
 from indelible.client.errors import NotProved
 from indelible.client.examine_proof import open_proof
@@ -308,14 +308,10 @@ class LogCalls(Calls):
         an exception comes: a connection that breaks is not taken up.
         """
         params = _given(first=first, last=last, **{"from": from_, "to": to})
-        written = 0
         with self.transport.stream(
             path_to("logs", log, "evidence"), params, {"Accept": MEDIA_TYPE}
         ) as pieces:
-            for piece in pieces:
-                written += file.write(piece)
-                told(written)
-        return written
+            return save(pieces, file, told)
 
     def head_proof(self, log: str, *, min_size: int | None = None) -> bytes:
         """Return the proof that a head of this log stands in the deployment's log of heads, as a file."""

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from indelible.client.base import Calls, path_to
+from indelible.client.base import Calls, path_to, save
 from indelible.client.results import Answer, Report, Version, View
 from indelible.client.transport import Params
 from indelible.model.limits import DEFAULT_LIMITS
@@ -146,7 +146,6 @@ class ViewCalls(Calls):
         `_payloads=0` leaves the events out. `told` gets the number of bytes so far. What is written is of no
         use when an exception comes: a connection that breaks is not taken up.
         """
-        written = 0
         with self.transport.stream(
             path_to("logs", log, "views", view, "query"),
             params,
@@ -154,10 +153,7 @@ class ViewCalls(Calls):
             question=body,
             wait_seconds=_FOLD_SECONDS,
         ) as pieces:
-            for piece in pieces:
-                written += file.write(piece)
-                told(written)
-        return written
+            return save(pieces, file, told)
 
 
 class _Views(msgspec.Struct):

@@ -1,7 +1,6 @@
 """From the service's values to the wire: pure, and for an append as cheap as it can be."""
 
 import base64
-import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -205,7 +204,7 @@ def _version(info: VersionInfo) -> VersionOut:
     return VersionOut(
         version=info.version,
         sha256=info.sha256,
-        config_sha256=hashlib.sha256(config).hexdigest(),
+        config_sha256=info.config_sha256,
         config=Raw(config if is_json(config) else msgspec.json.encode(info.config)),
         world=info.world,
         builtin=info.builtin,

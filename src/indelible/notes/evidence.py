@@ -7,12 +7,12 @@ The statement that a log's key signs over the cover sheet, as the text of a sign
 
 import base64
 import binascii
-import re
 from typing import NamedTuple
 
 import msgspec
 
 from indelible.notes.strict import (
+    HEX_DIGEST,
     NoteError,
     check_text,
     decode_decimal,
@@ -26,10 +26,13 @@ MEDIA_TYPE = "application/vnd.indelible.evidence+zip"
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 DEPLOYMENT = "deployment.json"
+EVENTS, CLOSING = "events.ndjson", "proof.json"
+"""Are there together; both may be missing where a view's answer is in the file."""
+
 REQUIRED = (
     "VERIFY.txt",
-    "events.ndjson",
-    "proof.json",
+    EVENTS,
+    CLOSING,
     "checkpoint",
     "keys.json",
     "audit.ndjson",
@@ -40,15 +43,11 @@ REPORT, REPORT_SIGNATURE = "report.json", "report.sig"
 REPORT_FILES = (REPORT_REQUEST, REPORT_CONFIG, REPORT_VIEW, REPORT, REPORT_SIGNATURE)
 """Are there together, where a view's answer is in the file."""
 
-EVENTS, CLOSING = "events.ndjson", "proof.json"
-"""Are there together; both may be missing where a view's answer is in the file."""
-
 OPTIONAL = (DEPLOYMENT, *REPORT_FILES)
 ORDER = (*REQUIRED, *OPTIONAL, MANIFEST, SIGNATURE)
 """Every name that a file inside may have, in the order in which they stand."""
 
 _STATEMENT_LINES = 6
-_HEX_DIGEST = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
 
 
 class Statement(NamedTuple):
@@ -86,7 +85,7 @@ def parse_statement(text: str) -> Statement:
         raise NoteError(f"A statement about evidence has {_STATEMENT_LINES} lines, the first is {FORMAT}.")
     _, origin, size, root, numbers, digest = lines
     first, space, last = numbers.partition(" ")
-    if not space or not _HEX_DIGEST.match(digest):
+    if not space or not HEX_DIGEST.match(digest):
         raise NoteError("A statement about evidence names its first and last event, and a SHA-256 in hex.")
     return Statement(
         origin,

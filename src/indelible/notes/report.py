@@ -17,6 +17,7 @@ import msgspec
 
 from indelible.model.instants import format_micros, parse_instant
 from indelible.notes.strict import (
+    HEX_DIGEST,
     NoteError,
     check_text,
     decode_base64,
@@ -32,9 +33,16 @@ NO_ERASURES = hashlib.sha256(b"").hexdigest()
 
 _LINES = 12
 _INTERFACE = re.compile(r"[a-z0-9:/-]{1,80}@[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}\Z", re.ASCII)
-_HEX_DIGEST = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
+
+OPEN_FROM_MICROS = 253_402_300_800_000_000
+"""The first instant after the year 9999, where RFC 3339 ends: a window up to there or later has no end."""
 
 Pairs = Sequence[tuple[str, str]]
+
+
+def init_facts(log_id: str, name: str, origin: str) -> tuple[tuple[str, str], ...]:
+    """What a view is told of its log, when it starts and with every question."""
+    return (("log-id", log_id), ("log-name", name), ("origin", origin))
 
 
 class Attestation(NamedTuple):
@@ -122,7 +130,7 @@ def _words(line: str, name: str, count: int) -> list[str]:
 
 
 def _digest(text: str) -> str:
-    if not _HEX_DIGEST.match(text):
+    if not HEX_DIGEST.match(text):
         raise NoteError("A digest of an attestation is no SHA-256 in lower-case hex.")
     return text
 

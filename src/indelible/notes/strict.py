@@ -12,6 +12,9 @@ HASH_BYTES = 32
 U63_END = 1 << 63
 
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z", re.ASCII)
+HEX_DIGEST = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
+"""A SHA-256 in lower-case hex."""
+
 _FORBIDDEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 

@@ -1,6 +1,5 @@
 """Rows of a workspace compared with what its `_audit` says of them. Pure."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from indelible.model.types import LogInfo
 from indelible.operate.accounts import Account, AuditedView, Said, id_of
 from indelible.service.audit import names
 from indelible.store.base import HeadRow, KeyRow, ViewRow, WorkspaceRow
+from indelible.views.snapshots import config_sha256
 
 
 class WorkspaceRows(NamedTuple):
@@ -178,7 +178,7 @@ def _view_differs(
         "name": row.name,
         "log": str(info.log_id) if info else None,
         "component_sha256": row.component_sha256,
-        "config_sha256": hashlib.sha256(row.config.encode()).hexdigest(),
+        "config_sha256": config_sha256(row.config),
         "builtin": row.builtin,
         "author": id_of(row.author),
         "state": row.state,

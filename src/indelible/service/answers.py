@@ -31,11 +31,10 @@ from indelible.service.views import Views
 from indelible.store.base import ViewRow
 from indelible.views import window
 from indelible.views.fresh import FreshAnswer, FreshFolds
+from indelible.views.snapshots import config_sha256
 
 PAYLOADS = "_payloads"
 """A parameter of the host: 0 leaves the events out of the file."""
-
-_YEAR_10000 = 253_402_300_800_000_000  # µs after 1970; RFC 3339 ends there
 
 
 class _Told(NamedTuple):
@@ -173,7 +172,7 @@ class Answers:
             span.last,
             answer.interface,
             row.component_sha256,
-            hashlib.sha256(row.config.encode()).hexdigest(),
+            config_sha256(row.config),
             request_sha256(asked),
             0,
             NO_ERASURES,
@@ -198,7 +197,7 @@ def _window(asked: window.Asked) -> Window:
     low, high = asked.window_from, asked.window_to
     return (
         None if low is None or low <= 0 else low,
-        None if high is None or high >= _YEAR_10000 else high,
+        None if high is None or high >= notes.OPEN_FROM_MICROS else high,
     )
 
 

@@ -1,7 +1,6 @@
 """Deployments: a view's versions, and taking a new one into use when it has caught up."""
 
 import asyncio
-import hashlib
 import uuid
 from collections.abc import Sequence
 
@@ -13,6 +12,7 @@ from indelible.log.pending import AuditEvent, Change
 from indelible.model.errors import Problem
 from indelible.model.names import check_name
 from indelible.model.types import LogInfo
+from indelible.notes import report
 from indelible.service.access import Access
 from indelible.service.audit import Subject, audit_event
 from indelible.service.auditing import Auditing
@@ -20,6 +20,7 @@ from indelible.service.components import Components
 from indelible.service.types import Builtin, Caller, Source, ViewInfo
 from indelible.store.base import StoreError, Transaction, ViewRow
 from indelible.views.residence import Residence
+from indelible.views.snapshots import config_sha256
 from indelible.views.types import Deployment, Follow
 
 
@@ -44,7 +45,7 @@ def deployment_of(row: ViewRow, info: LogInfo) -> Deployment:
 
 def init_facts(info: LogInfo) -> tuple[tuple[str, str], ...]:
     """What a view is told of its log."""
-    return (("log-id", str(info.log_id)), ("log-name", info.name), ("origin", info.origin))
+    return report.init_facts(str(info.log_id), info.name, info.origin)
 
 
 class Deployments:
@@ -196,7 +197,7 @@ class Deployments:
             "log": str(info.log_id),
             "version": row.version,
             "component_sha256": row.component_sha256,
-            "config_sha256": hashlib.sha256(row.config.encode()).hexdigest(),
+            "config_sha256": config_sha256(row.config),
             "builtin": row.builtin,
         }
         return row, [self._audit(info, row, "view.deployed", row.author, facts)]
@@ -304,7 +305,7 @@ class Deployments:
             name=row.name,
             version=row.version,
             sha256=row.component_sha256,
-            config_sha256=hashlib.sha256(row.config.encode()).hexdigest(),
+            config_sha256=config_sha256(row.config),
             world=World(row.world).value,
             builtin=row.builtin,
             state=follow.state,

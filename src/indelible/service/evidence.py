@@ -18,7 +18,16 @@ from indelible.model.errors import Problem
 from indelible.model.instants import format_micros
 from indelible.model.names import HEAD_LOG
 from indelible.model.types import NO_AUTH_WRITER, ROOT_WRITER, LogInfo
-from indelible.notes.evidence import DEPLOYMENT, FORMAT, MANIFEST, SIGNATURE, Statement, format_statement
+from indelible.notes.evidence import (
+    CLOSING,
+    DEPLOYMENT,
+    EVENTS,
+    FORMAT,
+    MANIFEST,
+    SIGNATURE,
+    Statement,
+    format_statement,
+)
 from indelible.service.auditing import Auditing
 from indelible.service.evidence_events import WriterNames, lines_of
 from indelible.service.evidence_text import VERIFY, VERIFY_REPORT
@@ -177,8 +186,8 @@ class Evidence:
         out.add("VERIFY.txt", (VERIFY + (VERIFY_REPORT if plan.report else "")).encode())
         if plan.payloads:
             lines = lines_of(self._core.events, info.key, plan.asked.span, names)
-            yield from out.stream("events.ndjson", lines)
-            out.add("proof.json", _encode(self._proof(plan)))
+            yield from out.stream(EVENTS, lines)
+            out.add(CLOSING, _encode(self._proof(plan)))
         out.add("checkpoint", plan.asked.published.note)
         out.add("keys.json", _encode({"keys": describe_keys(self._core.keys.keys(info))}))
         sequences: list[int] = []

@@ -150,6 +150,7 @@ class VersionInfo(NamedTuple):
     version: int
     sha256: str
     config: str
+    config_sha256: str
     world: str
     builtin: str | None
     state: str  # active | pending | retired

@@ -1,12 +1,13 @@
 """The versions that a view has had, and going back to one of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from indelible.log.pending import AuditEvent, Change
 from indelible.model.errors import Problem
 from indelible.service.deployments import Deployments
 from indelible.service.types import Caller, VersionInfo, VersionsPage, ViewInfo
 from indelible.store.base import Transaction, ViewRow
+from indelible.views.snapshots import config_sha256
 
 
 class Versions(Deployments):
@@ -76,6 +77,7 @@ def _version(row: ViewRow) -> VersionInfo:
         version=row.version,
         sha256=row.component_sha256,
         config=row.config,
+        config_sha256=config_sha256(row.config),
         world=row.world,
         builtin=row.builtin,
         state=row.state,
@@ -89,7 +91,16 @@ def _target(rows: Sequence[ViewRow], active: int, wanted: int | None) -> ViewRow
         wanted = max((row.version for row in rows if row.version < active), default=None)
         if wanted is None:
             raise Problem("not_found", f"version {active} is the view's first: there is none to go back to")
+    return numbered(rows, wanted)
+
+
+def numbered(rows: Iterable[ViewRow], wanted: int | str) -> ViewRow:
+    """The version of this number, which may be as it was written in a question.
+
+    Raises:
+        Problem: `not_found`.
+    """
     for row in rows:
-        if row.version == wanted:
+        if str(row.version) == str(wanted):
             return row
     raise Problem("not_found", "this view never had such a version", version=str(wanted)[:20])

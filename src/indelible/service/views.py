@@ -10,7 +10,7 @@ from indelible.model.types import LogInfo
 from indelible.service.deployments import deployment_of, init_facts, view_id_of
 from indelible.service.moments import sequence_at
 from indelible.service.types import Caller, QueryAnswer
-from indelible.service.versions import Versions
+from indelible.service.versions import Versions, numbered
 from indelible.store.base import ViewRow
 from indelible.views import catalogue, window
 from indelible.views.refusals import Gone
@@ -125,13 +125,8 @@ class Views(Versions):
         wanted = [value for name, value in params if name == "version"]
         if not wanted:
             return versions[0]
-        for row in versions:
-            if wanted[0] == str(row.version):
-                return row
-        for row in self._all(versions):
-            if wanted[0] == str(row.version):
-                return row
-        raise Problem("not_found", "this view never had such a version", version=wanted[0][:20])
+        in_use = next((row for row in versions if wanted[0] == str(row.version)), None)
+        return in_use or numbered(self._all(versions), wanted[0])
 
     def _body(self, row: ViewRow, body: bytes) -> str | bytes:
         if World(row.world) is World.MACHINE:

@@ -16,7 +16,7 @@ PAUSE_SHARE = 5.0
 class Yielding:
     """Says for how long no replay may begin, after the turns that replays had.
 
-    On a quiet server replays run one after the other. Beside appends or questions that take a whole core of
+    On a quiet server replays never pause. Beside appends or questions that take a whole core of
     it, they have a fifth of the time of one thread, and one at a time.
     """
 

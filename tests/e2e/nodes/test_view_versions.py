@@ -2,14 +2,14 @@
 
 import random
 import re
-import time
 from collections.abc import Iterator
+from functools import partial
 
 import httpx
 import pytest
 from tests.e2e.test_views_served import guest, put
 from tests.harness.nodes import Nodes
-from tests.harness.postgres import cluster
+from tests.harness.postgres import cluster, eventually
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +44,11 @@ def deployed(clients: list[httpx.Client], log: str, versions: int) -> None:
     for number in range(1, versions + 1):
         client = clients[number % 3]
         assert put(client, log, "v", guest("tally-c"), **{"fail-at": 10**9 + number}).status_code == 201
-        end = time.monotonic() + 30
-        while client.get(f"/logs/{log}/views/v").json()["version"] != number:
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        eventually(partial(_answers_with, client, log, number), seconds=30)
+
+
+def _answers_with(client: httpx.Client, log: str, number: int) -> bool:
+    return bool(client.get(f"/logs/{log}/views/v").json()["version"] == number)
 
 
 def grow(client: httpx.Client, log: str, events: int) -> None:
@@ -104,7 +105,4 @@ def test_a_view_that_one_node_deletes_is_gone_at_all_with_its_snapshots(
     for client in clients:
         assert client.get("/logs/deleted/views/v/query").status_code == 404
         assert client.post("/logs/deleted/views/v/rollback").status_code == 404
-    end = time.monotonic() + 30
-    while any(path.is_file() for path in folder.rglob("*")):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    eventually(lambda: not any(path.is_file() for path in folder.rglob("*")), seconds=30)

@@ -11,6 +11,17 @@ from indelible.http.request import Answer, Headers, Request
 from indelible.http.table import JSON
 from indelible.model.errors import Problem
 
+CHANGE_CODES = (
+    "store_failed",
+    "saturated",
+    "clock_unsure",
+    "commit_unknown",
+    "read_only",
+    "disk_full",
+    "log_behind_published_head",
+)
+"""What any call that changes what is stored may be refused with."""
+
 JSON_HEADERS: Headers = [("content-type", JSON)]
 _Body = TypeVar("_Body", bound=Struct)
 _DECODERS: Mapping[type[Struct], msgspec.json.Decoder[Struct]] = {

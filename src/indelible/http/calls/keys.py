@@ -1,7 +1,7 @@
 """Keys and workspaces. A secret is in the answer that made it, and in no other."""
 
 from indelible.http import render, wire
-from indelible.http.calls import answer_json, read_json
+from indelible.http.calls import CHANGE_CODES, answer_json, read_json
 from indelible.http.ports import ServicesPort
 from indelible.http.request import Answer, Request
 from indelible.http.table import JSON, Body, Reply, Route
@@ -62,14 +62,8 @@ _MAKE_CODES = (
     "too_large",
     "unsupported_media_type",
     "limit_reached",
-    "store_failed",
-    "saturated",
-    "clock_unsure",
-    "commit_unknown",
-    "read_only",
-    "disk_full",
     "request_timeout",
-    "log_behind_published_head",
+    *CHANGE_CODES,
 )
 
 ROUTES = (

@@ -1,7 +1,7 @@
 """Logs and appends."""
 
 from indelible.http import render, wire
-from indelible.http.calls import JSON_HEADERS, answer_json, read_json, sequence_header
+from indelible.http.calls import CHANGE_CODES, JSON_HEADERS, answer_json, read_json, sequence_header
 from indelible.http.negotiate import prefers_proof
 from indelible.http.params import Param, flag, integer, text
 from indelible.http.ports import ServicesPort
@@ -38,14 +38,8 @@ _CHANGE_CODES = (
     "malformed_json",
     "too_large",
     "unsupported_media_type",
-    "store_failed",
-    "saturated",
-    "clock_unsure",
-    "commit_unknown",
-    "read_only",
-    "disk_full",
     "request_timeout",
-    "log_behind_published_head",
+    *CHANGE_CODES,
 )
 _WRITE_HEADERS = ("Idempotency-Key", "Expected-Sequence")
 

@@ -1,14 +1,14 @@
 """Versions of a view: which there were, and going back to one."""
 
 from indelible.http import render, wire
-from indelible.http.calls import answer_json, read_json
+from indelible.http.calls import CHANGE_CODES, answer_json, read_json
 from indelible.http.params import integer
 from indelible.http.ports import ServicesPort
 from indelible.http.request import Answer, Request
 from indelible.http.table import JSON, Body, Reply, Route
 from indelible.http.wire_versions import RollbackIn, VersionsOut
 
-_CODES = ("not_found", "unknown_parameter", "store_failed")
+_CODES = ("not_found", "unknown_parameter")
 
 
 async def list_versions(request: Request, services: ServicesPort) -> Answer:
@@ -45,7 +45,7 @@ ROUTES = (
                 default=100,
             ),
         ),
-        codes=(*_CODES, "invalid_parameter", "repeated_parameter", "not_acceptable"),
+        codes=(*_CODES, "store_failed", "invalid_parameter", "repeated_parameter", "not_acceptable"),
         produces=(JSON,),
     ),
     Route(
@@ -63,12 +63,7 @@ ROUTES = (
             "too_large",
             "unsupported_media_type",
             "request_timeout",
-            "saturated",
-            "clock_unsure",
-            "commit_unknown",
-            "read_only",
-            "disk_full",
-            "log_behind_published_head",
+            *CHANGE_CODES,
         ),
     ),
 )

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from msgspec import UNSET
 
 from indelible.http import render, wire
-from indelible.http.calls import JSON_HEADERS, answer_json, read_json
+from indelible.http.calls import CHANGE_CODES, JSON_HEADERS, answer_json, read_json
 from indelible.http.calls.evidence import stream_of
 from indelible.http.negotiate import accepts, prefers
 from indelible.http.params import decode_pairs
@@ -125,17 +125,7 @@ async def put_component(request: Request, services: ServicesPort) -> Answer:
 
 
 _LOOK_CODES = ("not_found", "unknown_parameter", "not_acceptable", "store_failed")
-_CHANGE_CODES = (
-    "not_found",
-    "invalid_name",
-    "store_failed",
-    "saturated",
-    "clock_unsure",
-    "commit_unknown",
-    "read_only",
-    "disk_full",
-    "log_behind_published_head",
-)
+_CHANGE_CODES = ("not_found", "invalid_name", *CHANGE_CODES)
 _QUERY_CODES = (
     "not_found",
     "invalid_parameter",
