@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from tests.harness.services import Bench, bench
+from tests.harness.witnesses import until
 
 from indelible.log.pending import Change
 from indelible.model.errors import Problem
 from indelible.service.types import Builtin, Caller, ComponentBytes, ViewInfo
 from indelible.views import catalogue
+from indelible.views.types import Deployment
 
 REPORT = "compliance-report"
 # A custom section of three bytes, which changes nothing but the digest.
@@ -148,5 +150,29 @@ def test_a_list_leaves_out_a_view_whose_end_is_committed(
             seen = look_after_commits(b, monkeypatch)
             await b.services.views.delete(b.root, "trail", REPORT)
             assert seen == [[]]
+
+    asyncio.run(work())
+
+
+def test_a_deployment_answers_how_it_stands_before_it_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`replaying` with nothing folded, though the log is so short that it is live in the next moment."""
+
+    async def work() -> None:
+        async with views_bench(tmp_path) as b:
+            await b.services.logs.create(b.root, "trail")
+            await b.services.appends.append(b.root, "trail", b'{"type": "a"}')
+            residence = b.server._residence
+            add = residence.add
+
+            def add_and_wait(view: Deployment) -> None:
+                add(view)
+                until(lambda: residence.status(view.view_id, view.version).state == "live")
+
+            monkeypatch.setattr(residence, "add", add_and_wait)
+            deployed, made = await b.services.views.deploy(b.root, "trail", REPORT, Builtin(REPORT, "{}"))
+            assert (deployed.state, deployed.applied, made) == ("replaying", 0, True)
+            assert (await b.services.views.get(b.root, "trail", REPORT)).state == "live"
 
     asyncio.run(work())

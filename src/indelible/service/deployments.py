@@ -170,10 +170,13 @@ class Deployments:
         )
         if row is None:
             return await self.get(caller, log, name), False
-        self._settle(info, row.view_id)
-        if row.state == "pending":
-            self._swap_later(row, info)
-        return await self.get(caller, log, name), True
+        try:
+            # How it stands before it is followed: the log may be a short one, and folded in no time.
+            return await self.get(caller, log, name), True
+        finally:
+            self._settle(info, row.view_id)
+            if row.state == "pending":
+                self._swap_later(row, info)
 
     def _store(
         self, transaction: Transaction, now: int, info: LogInfo, candidate: ViewRow
